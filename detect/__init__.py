@@ -1,0 +1,1 @@
+"""The detection room: neural witnesses. Empty until the first one earns its place."""

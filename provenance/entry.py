@@ -1,0 +1,138 @@
+"""One leaf of the ledger, and what is kept beside it for recovery. Format: docs/formats/entry.md."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import rfc8785
+
+from assay.provenance.asset import Digest
+from assay.provenance.errors import LedgerError
+from assay.provenance.mark import Mark
+
+ENTRY_TYPE = "assay.entry/v1"
+RECOVERY_TYPE = "assay.recovery/v1"
+MAX_ENTRY_BYTES = 65_535  # tlog-tiles gives entries a 16-bit length
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the ledger commits to about one signed asset; JSON (RFC 8785), hashed as stored.
+
+    ``digest`` is of the file as signed, ``manifest`` of its C2PA manifest store, ``manifest_label`` the active
+    manifest's URN, ``signer`` of the signing certificate (DER), ``recovery`` of the Recovery record kept
+    beside the log, all SHA-256. ``time`` is RFC 3339 UTC, as the signer's clock had it: a claim.
+    """
+
+    digest: Digest
+    media_type: str
+    size: int
+    time: str
+    mark: Mark | None = None
+    manifest: Digest | None = None
+    manifest_label: str = ""
+    signer: Digest | None = None
+    recovery: Digest | None = None
+    source_type: str = ""
+    generator: str = ""
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical leaf bytes; raises LedgerError over 65,535 bytes."""
+        document: dict[str, Any] = {
+            "type": ENTRY_TYPE,
+            "digest": str(self.digest),
+            "media_type": self.media_type,
+            "size": self.size,
+            "time": self.time,
+        }
+        if self.mark:
+            document["mark"] = {"scheme": self.mark.scheme, "id": self.mark.id}
+        for name in ("manifest", "signer", "recovery"):
+            value: Digest | None = getattr(self, name)
+            if value:
+                document[name] = str(value)
+        for name in ("manifest_label", "source_type", "generator"):
+            if getattr(self, name):
+                document[name] = getattr(self, name)
+        data = bytes(rfc8785.dumps(document))
+        if len(data) > MAX_ENTRY_BYTES:
+            raise LedgerError(
+                f"the ledger entry has {len(data)} bytes, more than {MAX_ENTRY_BYTES}", hint="shorten the generator name"
+            )
+        return data
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Entry:
+        """Read leaf bytes; unknown fields are ignored, an unknown type raises LedgerError."""
+        try:
+            document = json.loads(data)
+            if document.get("type") != ENTRY_TYPE:
+                raise LedgerError(f"a ledger entry of unknown type {str(document.get('type'))[:80]!r}")
+            mark = document.get("mark")
+            return cls(
+                digest=Digest.parse(document["digest"]),
+                media_type=str(document["media_type"]),
+                size=int(document["size"]),
+                time=str(document["time"]),
+                mark=Mark(str(mark["scheme"]), str(mark["id"])) if mark else None,
+                manifest=Digest.parse(document["manifest"]) if "manifest" in document else None,
+                manifest_label=str(document.get("manifest_label", "")),
+                signer=Digest.parse(document["signer"]) if "signer" in document else None,
+                recovery=Digest.parse(document["recovery"]) if "recovery" in document else None,
+                source_type=str(document.get("source_type", "")),
+                generator=str(document.get("generator", "")),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LedgerError(f"a ledger entry cannot be read: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A perceptual hash: ``alg`` (``pdq``), raw ``value``, and its ``quality`` 0..100."""
+
+    alg: str
+    value: bytes
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What is kept beside the log so that stripped credentials can be found and compared; erasable.
+
+    The leaf holds only its digest, and ``salt`` (16 random bytes) keeps that digest from being guessed.
+    ``sketch`` is a small picture (docs/formats/sketch.md) to compare regions with; ``manifest`` the C2PA
+    manifest store as embedded.
+    """
+
+    salt: bytes
+    fingerprint: Fingerprint | None
+    sketch: bytes
+    manifest: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes whose SHA-256 the leaf holds."""
+        return bytes(
+            rfc8785.dumps(
+                {
+                    "type": RECOVERY_TYPE,
+                    "salt": self.salt.hex(),
+                    "fingerprint": {
+                        "alg": self.fingerprint.alg,
+                        "value": self.fingerprint.value.hex(),
+                        "quality": self.fingerprint.quality,
+                    }
+                    if self.fingerprint
+                    else None,
+                    "sketch": base64.b64encode(self.sketch).decode(),
+                    "manifest": base64.b64encode(self.manifest).decode(),
+                }
+            )
+        )
+
+    @property
+    def digest(self) -> Digest:
+        """SHA-256 of the canonical bytes."""
+        return Digest.of(self.to_bytes())

@@ -1,0 +1,44 @@
+"""Every limit that hostile input meets, with its name and default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one file's processing; exceeding one raises ``LimitError`` and loses nothing."""
+
+    file_bytes: int = 2048 * MIB
+    """Largest file opened at all."""
+    pixels: int = 200_000_000
+    """Most pixels in one decoded picture (width × height), checked from the header before decoding."""
+    side: int = 65_535
+    """Longest side of a picture in pixels."""
+    frames: int = 10_000
+    """Most frames counted in an animation."""
+    metadata_bytes: int = 16 * MIB
+    """Most bytes kept from each of EXIF, XMP, ICC and text chunks."""
+    manifest_bytes: int = 64 * MIB
+    """Largest C2PA manifest store read or kept."""
+    ingredient_depth: int = 32
+    """Deepest ingredient chain followed."""
+    string_chars: int = 2_000
+    """Longest string from a file that is shown."""
+    worker_seconds: float = 60.0
+    """Wall-clock time a parsing worker may take for one file."""
+    worker_cpu_seconds: int = 120
+    """CPU time a parsing worker may take for one file."""
+    worker_memory_bytes: int = 6144 * MIB
+    """Address space a parsing worker may take."""
+    answer_bytes: int = 4096 * MIB
+    """Largest answer taken from a parsing worker."""
+    remote_bytes: int = 5 * MIB
+    """Largest answer taken from the network."""
+    remote_seconds: float = 10.0
+    """Time a network answer may take."""
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,135 @@
+"""What the rooms owe each other: the protocols through which they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from assay.provenance.asset import Asset, Digest
+from assay.provenance.entry import Entry, Fingerprint, Recovery
+from assay.provenance.evidence import Evidence
+from assay.provenance.mark import Mark, Reading
+from assay.provenance.media import Media
+from assay.provenance.receipt import Receipt
+
+
+@runtime_checkable
+class Watermark(Protocol):
+    """Hides a Mark in media and reads it back; knows its own payload, says nothing of it.
+
+    ``scheme`` is the algorithm id that manifests and ledger entries name; ``id_bits`` the identifier's length.
+    """
+
+    scheme: str
+    id_bits: int
+
+    def embed(self, media: Media, id: str) -> Media:
+        """Return media of the same shape with the identifier (``id_bits`` as hex) hidden in it.
+
+        Raises ``LimitError`` with the reason ``too small`` where the scheme cannot carry it.
+        """
+        ...
+
+    def read(self, media: Media) -> Reading:
+        """Look for an identifier; never raises on any picture, never answers on noise."""
+        ...
+
+
+@runtime_checkable
+class KnownMarks(Protocol):
+    """Reads the marks that known generators leave."""
+
+    def read(self, media: Media) -> Sequence[Reading]:
+        """Return one Reading a known mark, the strongest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A ledger entry that a look-up led to, with its receipt and what was kept for recovery (None if erased).
+
+    ``distance`` is the fingerprint's Hamming distance in bits, 0 for exact look-ups.
+    """
+
+    receipt: Receipt
+    recovery: Recovery | None
+    distance: int = 0
+
+    @property
+    def entry(self) -> Entry:
+        """The entry itself."""
+        return self.receipt.entry
+
+
+class Log(Protocol):
+    """The ledger as sign and verify see it."""
+
+    origin: str
+
+    def append(self, entry: Entry, recovery: Recovery | None) -> Receipt:
+        """Append one leaf durably and return its receipt; raises LedgerError and changes nothing on failure."""
+        ...
+
+    def find_digest(self, digest: Digest) -> Sequence[Found]:
+        """Return the entries whose signed file has this digest, oldest first."""
+        ...
+
+    def find_manifest(self, label: str) -> Sequence[Found]:
+        """Return the entries with this active manifest label (URN), oldest first."""
+        ...
+
+    def find_mark(self, mark: Mark) -> Sequence[Found]:
+        """Return the entries with this mark, oldest first."""
+        ...
+
+    def find_fingerprint(self, fingerprint: Fingerprint) -> Sequence[Found]:
+        """Return the entries near this fingerprint, nearest first, at most a handful."""
+        ...
+
+    def verify_receipt(self, receipt: Receipt) -> str:
+        """Check inclusion proof and checkpoint signature; return "" or, in words, what is wrong."""
+        ...
+
+
+class Fingerprinter(Protocol):
+    """Makes the fingerprint and the sketch that lead back from altered media to their original."""
+
+    def fingerprint(self, media: Media) -> Fingerprint | None:
+        """Return a perceptual hash, or None where the picture has too little structure to tell apart."""
+        ...
+
+    def sketch(self, media: Media) -> bytes:
+        """Return the small picture kept for comparing regions (docs/formats/sketch.md)."""
+        ...
+
+    def compare(self, media: Media, sketch: bytes) -> Comparison:
+        """Align media with a sketch and say how alike they are and where they differ."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How received media compare with what the ledger knows of an original.
+
+    ``similarity`` 0..1 (normalised correlation after alignment); ``same`` whether both show the same picture;
+    ``regions`` are changed rectangles as fractions (left, top, width, height) of the *received* picture;
+    ``changed`` the fraction of the compared area that differs; ``alignment`` says in words how the received
+    picture had to be laid over the original (``"as is"``, ``"cropped to 71 %"``).
+    """
+
+    similarity: float
+    same: bool
+    changed: float
+    regions: tuple[tuple[float, float, float, float], ...]
+    alignment: str
+
+
+class Check(Protocol):
+    """Everything that can testify, and nothing else."""
+
+    name: str
+
+    def __call__(self, asset: Asset, seen: tuple[Evidence, ...]) -> Evidence:
+        """Examine one asset in the light of what earlier checks saw."""
+        ...

@@ -1,0 +1,23 @@
+"""Proof that an entry is in a log, checkable offline. Format: docs/formats/receipt.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assay.provenance.entry import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An entry, its inclusion proof and the log's signed checkpoint.
+
+    ``text`` is a C2SP ``tlog-proof`` whose ``extra`` line carries the leaf bytes, so that one file says all.
+    ``index`` is the leaf's place, ``leaf_hash`` SHA-256(0x00 ‖ leaf) as RFC 6962 has it, ``origin`` the log.
+    """
+
+    entry: Entry
+    index: int
+    leaf_hash: bytes
+    origin: str
+    tree_size: int
+    text: str
