@@ -1,0 +1,347 @@
+"""Runs a parser on one file in a child process that may die.
+
+A decoder is assumed to be breakable by the file it reads. It therefore runs in a forked child under limits,
+and what comes back is a fixed frame, never an object: four bytes ``ASAY``, a 32-bit length, a JSON header of
+that length, and raw blobs in shared memory whose places the header names. The child is dead before the parent
+looks at any of it. docs/adr/0006-one-canonical-decode.md gives the reasons.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import gc
+import io
+import json
+import mmap
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, NoReturn
+
+from assay.provenance import errors
+from assay.provenance.errors import AssayError, LimitError, MalformedError
+from assay.provenance.limits import DEFAULT_LIMITS, Limits
+from assay.provenance.text import safe_text
+
+MAGIC = b"ASAY"
+HEADER_BYTES = 32 << 20
+"""Longest JSON header taken from a child."""
+OPEN_FILES = 32
+"""Most descriptors a child may hold."""
+
+_ALIGN = 64
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_CRASHES = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS"})
+_RAISABLE: dict[str, type[AssayError]] = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, AssayError)
+}
+_fork_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a parser hands back: a JSON object and raw byte blobs (bytes, or C-contiguous arrays)."""
+
+    header: dict[str, Any]
+    blobs: tuple[Any, ...] = field(default=(), repr=False)
+
+
+def isolation() -> str:
+    """Say how files are isolated on this platform: ``rlimits`` (a child under limits) or ``none``."""
+    return "rlimits" if hasattr(os, "fork") else "none"
+
+
+def run(function: Callable[[BinaryIO], Answer], stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Answer:
+    """Call ``function(stream)`` in a child and return its answer; blobs come back as memoryviews.
+
+    ``function`` may be any callable, closures too: it is inherited, not sent. It sees its own stream on the
+    same file, at its start; the caller's position is unchanged. An AssayError raised by it is raised here
+    again, same class, message and hint.
+
+    Raises LimitError where the child runs out of time or memory or answers too much, MalformedError where the
+    file kills it or any other exception escapes.
+    """
+    if isolation() == "none":
+        with _as_assay_errors(limits):
+            return function(stream)
+    arena = _arena(limits)
+    reader, writer = os.pipe()
+    try:
+        child = _fork()
+        if child == 0:
+            _child(function, stream, limits, arena, writer)
+    except BaseException:
+        os.close(writer)
+        os.close(reader)
+        raise
+    os.close(writer)
+    try:
+        frame = _read_frame(reader, time.monotonic() + limits.worker_seconds, limits)
+    finally:
+        os.close(reader)
+        # The child has answered, or never will: it is dead before its answer is looked at.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        status = _reap(child)
+    if frame is None:
+        raise _obituary(status, limits)
+    return _answer(frame, arena)
+
+
+# ---------------------------------------------------------------------------------------------- the parent
+
+
+def _arena(limits: Limits) -> mmap.mmap:
+    """Shared memory for the blobs; pages cost nothing until the child writes them."""
+    flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    try:
+        return mmap.mmap(-1, limits.answer_bytes, flags=flags)
+    except OSError as error:
+        raise LimitError(
+            f"no room for an answer of up to {limits.answer_bytes} bytes", hint="lower the limit answer_bytes"
+        ) from error
+
+
+def _fork() -> int:
+    with _fork_lock, warnings.catch_warnings():
+        # The warning is about children that go on as Python programs; this one decodes, answers and exits,
+        # and one that hangs on a lock it inherited meets the deadline.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*multi-threaded.*fork")
+        return os.fork()
+
+
+def _reap(child: int) -> int:
+    while True:
+        try:
+            return os.waitpid(child, 0)[1]
+        except InterruptedError:
+            continue
+        except ChildProcessError:  # someone else reaps all children (SIGCHLD ignored)
+            return 0
+
+
+def _read_frame(reader: int, deadline: float, limits: Limits) -> bytes | None:
+    """Return the header's bytes, or None where the child died first; raises LimitError at the deadline."""
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    data = bytearray()
+    wanted = 8
+    while len(data) < wanted:
+        left = deadline - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            raise LimitError(
+                f"took longer than the limit worker_seconds of {limits.worker_seconds:g} s",
+                hint="raise the limit if the file is known to be large",
+            )
+        piece = os.read(reader, min(wanted - len(data), 1 << 20))
+        if not piece:
+            return None
+        data += piece
+        if len(data) == 8:
+            if data[:4] != MAGIC:
+                raise MalformedError("its parser answered in no known form")
+            wanted = 8 + int.from_bytes(data[4:8], "big")
+            if wanted > HEADER_BYTES:
+                raise LimitError(f"its parser answered {wanted} bytes of header, more than {HEADER_BYTES}")
+    return bytes(data[8:])
+
+
+def _answer(frame: bytes, arena: mmap.mmap) -> Answer:
+    try:
+        document = json.loads(frame)
+        if "error" in document:
+            kind = _RAISABLE[document["error"]]
+            raise kind(str(document["message"]), hint=str(document["hint"]))
+        view = memoryview(arena)
+        blobs = []
+        for start, length in document["blobs"]:
+            if not (
+                isinstance(start, int)
+                and isinstance(length, int)
+                and 0 <= start <= start + length <= len(view)
+            ):
+                raise MalformedError("its parser answered in no known form")
+            blobs.append(view[start : start + length])
+        return Answer(dict(document["header"]), tuple(blobs))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MalformedError("its parser answered in no known form") from error
+
+
+def _obituary(status: int, limits: Limits) -> AssayError:
+    """Say what the death of a child means for its file."""
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    if not number:
+        return MalformedError("made its decoder end without an answer")
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    if name == "SIGXCPU":
+        return LimitError(f"took more than the limit worker_cpu_seconds of {limits.worker_cpu_seconds} s")
+    if name in _CRASHES:
+        return MalformedError(f"crashed its decoder ({name})", hint="do not open it with other programs")
+    return LimitError(f"its decoder was ended from outside ({name}), most likely for want of memory")
+
+
+# ----------------------------------------------------------------------------------------------- the child
+
+
+def _child(
+    function: Callable[[BinaryIO], Answer], stream: BinaryIO, limits: Limits, arena: mmap.mmap, writer: int
+) -> NoReturn:
+    """Run in the child: nothing here may return, flush, or run the parent's exit handlers."""
+    code = 1
+    try:
+        gc.disable()  # collecting the parent's garbage would close descriptor numbers that are ours now
+        own, keep = _own_stream(stream)
+        _confine(limits, {writer, *keep})
+        try:
+            with _as_assay_errors(limits):
+                frame = _pack(function(own), arena)
+        except AssayError as error:
+            frame = json.dumps(
+                {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+            ).encode()
+        _send(writer, MAGIC + len(frame).to_bytes(4, "big") + frame)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _send(writer: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(writer, view) :]
+
+
+def _pack(answer: Answer, arena: mmap.mmap) -> bytes:
+    places = []
+    end = 0
+    for blob in answer.blobs:
+        data = memoryview(blob).cast("B") if memoryview(blob).nbytes else memoryview(b"")
+        start = -(-end // _ALIGN) * _ALIGN
+        end = start + data.nbytes
+        if end > len(arena):
+            raise LimitError(f"its content needs more than the limit answer_bytes of {len(arena)}")
+        arena[start:end] = data
+        places.append((start, data.nbytes))
+    frame = json.dumps({"header": answer.header, "blobs": places}).encode()
+    if len(frame) + 8 > HEADER_BYTES:
+        raise LimitError(f"its metadata need {len(frame)} bytes, more than {HEADER_BYTES}")
+    return frame
+
+
+@contextlib.contextmanager
+def _as_assay_errors(limits: Limits) -> Iterator[None]:
+    try:
+        yield
+    except AssayError:
+        raise
+    except MemoryError as error:
+        raise LimitError(
+            f"needs more memory than the limit worker_memory_bytes of {limits.worker_memory_bytes}"
+        ) from error
+    except Exception as error:
+        # Whatever a parser did not expect is the file's doing; the words are kept, short and inert.
+        raise MalformedError(f"broke its parser: {type(error).__name__}: {safe_text(error, 200)}") from error
+
+
+class _Positioned(io.RawIOBase):
+    """A stream with a position of its own on an inherited descriptor, whose shared one stays where it is."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self._descriptor = descriptor
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = os.preadv(self._descriptor, [buffer], self._at)
+        self._at += count
+        return count
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise OSError("a position before the start")
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+
+def _own_stream(stream: BinaryIO) -> tuple[BinaryIO, set[int]]:
+    try:
+        descriptor = stream.fileno()
+    except (OSError, AttributeError):
+        stream.seek(0)  # in memory: the fork has made it ours
+        return stream, set()
+    return io.BufferedReader(_Positioned(descriptor, os.fstat(descriptor).st_size), 1 << 16), {descriptor}
+
+
+def _confine(limits: Limits, keep: set[int]) -> None:
+    """Take from the child what a decoder does not need."""
+    import resource
+
+    faulthandler.disable()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        if descriptor not in keep:
+            os.dup2(null, descriptor)
+    low = 3
+    for descriptor in sorted(d for d in keep if d >= 3):
+        os.closerange(low, descriptor)
+        low = descriptor + 1
+    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
+    sys.stdout = sys.stderr = io.StringIO()
+    warnings.simplefilter("ignore")
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            prctl = ctypes.CDLL(None).prctl
+            prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        with contextlib.suppress(OSError):  # where memory runs out, this child goes first
+            adjust = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+            os.write(adjust, b"1000")
+            os.close(adjust)
+    wanted = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NOFILE: OPEN_FILES + max(keep, default=0),
+        resource.RLIMIT_CPU: limits.worker_cpu_seconds + 1,
+        resource.RLIMIT_AS: _address_space() + limits.worker_memory_bytes,
+    }
+    for which, value in wanted.items():
+        hard = resource.getrlimit(which)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        # One CPU second between soft and hard: SIGXCPU says why, where SIGKILL would not.
+        soft = max(value - 1, 1) if which == resource.RLIMIT_CPU else value
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses RLIMIT_AS
+            resource.setrlimit(which, (soft, value))
+
+
+def _address_space() -> int:
+    """Bytes of address space already taken, the parent's libraries and the answer's arena included."""
+    try:
+        descriptor = os.open("/proc/self/statm", os.O_RDONLY)
+    except OSError:
+        return 0
+    pages = int(os.read(descriptor, 64).split()[0])
+    os.close(descriptor)
+    return pages * mmap.PAGESIZE
