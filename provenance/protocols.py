@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from assay.provenance.asset import Asset, Digest
+from assay.provenance.asset import Digest
 from assay.provenance.entry import Entry, Fingerprint, Recovery
 from assay.provenance.evidence import Evidence
 from assay.provenance.mark import Mark, Reading
 from assay.provenance.media import Media
 from assay.provenance.receipt import Receipt
+
+if TYPE_CHECKING:
+    from assay.provenance.subject import Subject
 
 
 @runtime_checkable
@@ -126,10 +129,11 @@ class Comparison:
 
 
 class Check(Protocol):
-    """Everything that can testify, and nothing else."""
+    """Everything that can testify, and nothing else; ``version`` names the engine behind it."""
 
     name: str
+    version: str
 
-    def __call__(self, asset: Asset, seen: tuple[Evidence, ...]) -> Evidence:
-        """Examine one asset in the light of what earlier checks saw."""
+    def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
+        """Examine one file in the light of what earlier checks saw; an AssayError means "could not look"."""
         ...

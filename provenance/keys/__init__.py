@@ -1,0 +1,1 @@
+"""Keys, certificates and whom to trust."""

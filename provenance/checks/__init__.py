@@ -1,0 +1,1 @@
+"""The witnesses: each examines one file and returns one Evidence."""

@@ -1,0 +1,155 @@
+"""The manifest witness: what the file's own credentials say, by our policy."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+
+from assay.provenance.claim import AI_SOURCE_TYPES
+from assay.provenance.credentials import engine
+from assay.provenance.credentials.isolated import read_manifest
+from assay.provenance.credentials.reader import changed_ancestors
+from assay.provenance.evidence import Conflict, Evidence, Fact, Status
+from assay.provenance.limits import Limits
+from assay.provenance.manifest import Ingredient, Manifest, ManifestState
+from assay.provenance.subject import Subject
+from assay.provenance.text import safe_text
+
+SIDECAR_SUFFIX = ".c2pa"
+
+_SUMMARIES = {
+    ManifestState.TRUSTED: "Intact credentials of a signer on your list “{list}”.",
+    ManifestState.UNTRUSTED: "Intact credentials of a signer that is not established.",
+    ManifestState.INVALID: "Credentials that do not fit this file.",
+    ManifestState.MALFORMED: "Credentials that break the rules of their format.",
+    ManifestState.ABSENT: "No credentials in the file.",
+}
+_STATUS = {
+    ManifestState.TRUSTED: Status.PASS,
+    ManifestState.UNTRUSTED: Status.PASS,
+    ManifestState.INVALID: Status.FAIL,
+    ManifestState.MALFORMED: Status.ERROR,
+    ManifestState.ABSENT: Status.ABSENT,
+}
+
+
+class ManifestCheck:
+    """Reads embedded or sidecar credentials offline, in a worker, and judges them by status codes."""
+
+    name = "manifest"
+
+    def __init__(self, anchors: Sequence[engine.Anchors], lists: dict[str, str], now: dt.datetime) -> None:
+        self.anchors, self.lists, self.now = anchors, lists, now
+        self.version = engine.engine_version()
+
+    def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
+        """Return what the credentials say; a broken store is an error, a missing one is absent."""
+        manifest = read_manifest(
+            subject.stream,
+            subject.asset.media_type,
+            self.anchors,
+            self.lists,
+            self.now,
+            limits=subject.limits,
+            sidecar=_sidecar(subject.asset.path, subject.limits),
+        )
+        conflicts = manifest_conflicts(manifest)
+        status = Status.FAIL if conflicts else _STATUS[manifest.state]
+        summary = _SUMMARIES[manifest.state].format(list=manifest.trust_list)
+        if manifest.state is ManifestState.ABSENT and manifest.remote_url:
+            summary = f"Credentials are kept elsewhere and were not fetched: {safe_text(manifest.remote_url, 200)}"
+        return Evidence(
+            self.name,
+            self.version,
+            status,
+            summary,
+            facts=_facts(manifest, bool(conflicts)),
+            conflicts=conflicts,
+            reasons=manifest.reasons,
+            found=manifest,
+            details={"state": str(manifest.state), "codes": list(manifest.codes)},
+        )
+
+
+def _sidecar(path: Path, limits: Limits) -> bytes | None:
+    for candidate in (path.with_name(path.name + SIDECAR_SUFFIX), path.with_suffix(SIDECAR_SUFFIX)):
+        try:
+            if candidate != path and candidate.is_file() and candidate.stat().st_size <= limits.manifest_bytes:
+                return candidate.read_bytes()
+        except OSError:
+            continue
+    return None
+
+
+def _facts(manifest: Manifest, contradicted: bool) -> frozenset[Fact]:
+    facts: set[Fact] = set()
+    types = {manifest.source_type, *(a.source_type for a in manifest.actions)}
+    types |= {a.source_type for i in _made_from(manifest.ingredients) for a in i.actions}
+    declares_ai = bool(types & AI_SOURCE_TYPES)
+    if manifest.state is ManifestState.INVALID:
+        facts.add(Fact.ALTERED)
+    elif manifest.state is ManifestState.TRUSTED and not contradicted:
+        facts |= {Fact.INTACT, Fact.TRUSTED} | ({Fact.DECLARED_AI} if declares_ai else set())
+    elif manifest.state is ManifestState.UNTRUSTED and not contradicted:
+        facts |= {Fact.INTACT, Fact.UNTRUSTED} | ({Fact.CLAIMED_AI} if declares_ai else set())
+    return frozenset(facts)
+
+
+def _made_from(ingredients: Sequence[Ingredient]) -> list[Ingredient]:
+    # What was only an input to a model does not make this file AI; what it is or holds does.
+    found = []
+    for item in ingredients:
+        if item.relationship in ("parentOf", "componentOf"):
+            found += [item, *_made_from(item.ingredients)]
+    return found
+
+
+def manifest_conflicts(manifest: Manifest) -> tuple[Conflict, ...]:
+    """Return the contradictions inside one manifest store: changed bytes, holes, broken ancestors, revocation."""
+    found: list[Conflict] = []
+    codes = ", ".join(c for c in manifest.codes if ".mismatch" in c or ".missing" in c) or ", ".join(manifest.codes)
+    if manifest.revoked:
+        found.append(
+            Conflict(
+                "revoked-signer",
+                ("manifest", "trust"),
+                ("The credentials carry a signature.", "Its certificate was revoked by the authority that issued it."),
+            )
+        )
+    elif manifest.state is ManifestState.INVALID:
+        found.append(
+            Conflict(
+                "hash-mismatch",
+                ("manifest", "file"),
+                (
+                    "The file carries signed credentials.",
+                    f"A hash proves that file or credentials were changed after signing ({safe_text(codes, 300)}).",
+                ),
+            )
+        )
+    if manifest.uncovered:
+        size = sum(length for _, length in manifest.uncovered)
+        found.append(
+            Conflict(
+                "uncovered-content",
+                ("manifest", "file"),
+                (
+                    "The credentials claim to be bound to this file.",
+                    f"Their hash leaves out {size or 'some'} bytes of the content itself, so that part can be anything.",
+                ),
+            )
+        )
+    for ancestor in changed_ancestors(manifest.ingredients):
+        found.append(
+            Conflict(
+                "broken-ingredient",
+                ("manifest", "ingredient"),
+                (
+                    "The credentials name the files that this one was made from.",
+                    f"The credentials of one of them, “{safe_text(ancestor.title, 80)}”, are proven changed "
+                    f"({safe_text(', '.join(ancestor.codes), 200)}).",
+                ),
+            )
+        )
+    return tuple(found)

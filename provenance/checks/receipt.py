@@ -1,0 +1,156 @@
+"""The ledger witness: which entry a file leads to, by digest, manifest, mark or fingerprint, with its receipt."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from assay.provenance.claim import AI_SOURCE_TYPES
+from assay.provenance.credentials.engine import Anchors
+from assay.provenance.credentials.isolated import read_manifest
+from assay.provenance.errors import AssayError
+from assay.provenance.evidence import Evidence, Fact, Status
+from assay.provenance.manifest import Manifest, ManifestState
+from assay.provenance.mark import Reading
+from assay.provenance.media import Kind, Media
+from assay.provenance.protocols import Comparison, Fingerprinter, Found, Log
+from assay.provenance.recovered import Recovered
+from assay.provenance.report import manifest_of
+from assay.provenance.subject import Subject
+
+CANDIDATES = 5
+"""Most ledger entries compared with one file."""
+
+# What re-encoding breaks of a recovered manifest, and the ledger replaces: the binding to the file's bytes.
+_BINDING = frozenset({"assertion.dataHash.mismatch", "assertion.bmffHash.mismatch", "assertion.boxesHash.mismatch"})
+
+
+class ReceiptCheck:
+    """Finds the file, or the original it was made from, in the ledger, and compares the two."""
+
+    name = "receipt"
+    version = "1"
+
+    def __init__(
+        self,
+        log: Log,
+        fingerprinter: Fingerprinter,
+        anchors: Sequence[Anchors],
+        lists: dict[str, str],
+        now: dt.datetime,
+    ) -> None:
+        self.log, self.fingerprinter = log, fingerprinter
+        self.anchors, self.lists, self.now = anchors, lists, now
+
+    def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
+        """Return the best entry: one that matches before one that does not, exact before similar."""
+        best: Recovered | None = None
+        problems: list[str] = []
+        for by, found in self._candidates(subject, seen):
+            problem = self.log.verify_receipt(found.receipt)
+            if problem:
+                problems.append(f"entry {found.receipt.index}: {problem}")
+                continue
+            candidate = self._compare(by, found, subject)
+            if candidate.matches:
+                best = candidate
+                break
+            # A fingerprint alone that does not hold up is no lead at all; a mark or a manifest is.
+            if best is None and by != "fingerprint":
+                best = candidate
+        if problems and best is None:
+            return Evidence(
+                self.name, self.version, Status.ERROR, f"A receipt does not verify: {problems[0]}.", reasons=tuple(problems)
+            )
+        if best is None:
+            return Evidence(
+                self.name, self.version, Status.ABSENT, f"Nothing in the ledger {self.log.origin} leads to this file."
+            )
+        return self._evidence(self._with_manifest(best, subject), problems)
+
+    def _candidates(self, subject: Subject, seen: tuple[Evidence, ...]) -> Iterator[tuple[str, Found]]:
+        yield from (("digest", f) for f in self.log.find_digest(subject.asset.digest)[:CANDIDATES])
+        manifest = manifest_of(seen)
+        if manifest.label:
+            yield from (("manifest", f) for f in self.log.find_manifest(manifest.label)[:CANDIDATES])
+        for reading in (e.found for e in seen if e.check == "mark"):
+            if isinstance(reading, Reading) and reading.mark:
+                yield from (("watermark", f) for f in self.log.find_mark(reading.mark)[:CANDIDATES])
+        media = _media(subject)
+        fingerprint = self.fingerprinter.fingerprint(media) if media else None
+        if fingerprint:
+            yield from (("fingerprint", f) for f in self.log.find_fingerprint(fingerprint)[:CANDIDATES])
+
+    def _compare(self, by: str, found: Found, subject: Subject) -> Recovered:
+        if by == "digest":
+            return Recovered(by, found.receipt, None, None, matches=True)
+        media = _media(subject)
+        comparison: Comparison | None = None
+        if media and found.recovery and found.recovery.sketch:
+            comparison = self.fingerprinter.compare(media, found.recovery.sketch)
+        return Recovered(by, found.receipt, comparison, None, matches=bool(comparison and comparison.same))
+
+    def _with_manifest(self, best: Recovered, subject: Subject) -> Recovered:
+        kept = next(
+            (f.recovery for f in self.log.find_digest(best.entry.digest) if f.receipt.index == best.receipt.index), None
+        )
+        if not kept or not kept.manifest:
+            return best
+        try:
+            manifest = read_manifest(
+                subject.stream,
+                subject.asset.media_type,
+                self.anchors,
+                self.lists,
+                self.now,
+                limits=subject.limits,
+                sidecar=kept.manifest,
+            )
+        except AssayError:
+            return best
+        return replace(best, manifest=_unbound(manifest))
+
+    def _evidence(self, best: Recovered, problems: Sequence[str]) -> Evidence:
+        facts: set[Fact] = set()
+        if best.matches:
+            facts.add(Fact.RECOVERED)
+            if best.entry.source_type in AI_SOURCE_TYPES:
+                facts.add(Fact.DECLARED_AI)
+        how = {"digest": "its digest", "manifest": "its manifest", "watermark": "its watermark"}.get(
+            best.by, "its fingerprint"
+        )
+        match = "and matches it" if best.matches else "but could not be matched with it"
+        return Evidence(
+            self.name,
+            self.version,
+            Status.PASS,
+            f"The file leads to entry {best.receipt.index} of {self.log.origin} by {how} {match}; the receipt verifies.",
+            facts=frozenset(facts),
+            reasons=(
+                *((f"Laid over the original: {best.comparison.alignment}.",) if best.comparison else ()),
+                *problems,
+            ),
+            found=best,
+            details={"by": best.by, "index": best.receipt.index, "matches": best.matches},
+        )
+
+
+def _media(subject: Subject) -> Media | None:
+    if subject.asset.kind is not Kind.IMAGE:
+        return None
+    try:
+        return subject.picture().media
+    except AssayError:
+        return None
+
+
+def _unbound(manifest: Manifest) -> Manifest:
+    """Judge a recovered manifest without the binding to the received bytes, which the ledger replaces."""
+    codes = tuple(c for c in manifest.codes if c not in _BINDING)
+    if manifest.state is not ManifestState.INVALID or any(".mismatch" in c for c in codes):
+        return manifest
+    trusted = bool(manifest.signer_trusted)
+    state = ManifestState.TRUSTED if trusted else ManifestState.UNTRUSTED
+    reasons = tuple(r for r in manifest.reasons if not r.startswith("What was signed"))
+    return replace(manifest, state=state, codes=codes, reasons=reasons, uncovered=(), where="ledger")

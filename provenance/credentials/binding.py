@@ -1,0 +1,87 @@
+"""The hard binding: which bytes of a file its signature does not cover, and whether those hold content.
+
+A signed claim may exclude byte ranges from its hash. The manifest itself must be excluded; anything else is a
+hole, and the engine accepts holes over the picture (measured: pixels replaced, still "Trusted").
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from assay.provenance.files.structure import content_overlap
+
+# BMFF boxes that may be left out of the hash: the manifest itself and boxes without samples (C2PA 2.x §18.7).
+_CONTENT_BOXES = ("mdat", "idat", "moov", "meta", "moof")
+_HARMLESS_INSIDE = ("/moov[1]/pssh", "/moov/pssh", "/moof/pssh")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a hard binding leaves out and whether it holds.
+
+    ``uncovered``: (start, length) of content bytes outside the hash. ``boxes``: content boxes outside it.
+    ``holds``: whether our own hash over the covered bytes matches the signed one; None where not computed.
+    """
+
+    uncovered: tuple[tuple[int, int], ...] = ()
+    boxes: tuple[str, ...] = ()
+    holds: bool | None = None
+
+
+def examine(
+    stream: BinaryIO, media_type: str, detail: Mapping[str, Any], label: str, *, recompute: bool
+) -> Binding:
+    """Examine the hard binding of the manifest ``label`` in the engine's detailed JSON.
+
+    ``recompute`` hashes the covered bytes ourselves, to tell a changed file from one that newer rules refuse
+    (c2pa-rs 0.91 calls an exclusion from byte 0 a mismatch, PR 2653).
+    """
+    manifest = (detail.get("manifests") or {}).get(label) or {}
+    store = manifest.get("assertion_store")
+    if not isinstance(store, dict):
+        return Binding()
+    ranges: list[tuple[int, int]] = []
+    boxes: list[str] = []
+    holds: bool | None = None
+    for name, assertion in store.items():
+        if not isinstance(assertion, dict):
+            continue
+        exclusions = [e for e in assertion.get("exclusions") or [] if isinstance(e, dict)]
+        if name.startswith("c2pa.hash.data"):
+            own = [(int(e.get("start", 0)), int(e.get("length", 0))) for e in exclusions]
+            ranges += own
+            if recompute:
+                holds = _matches(stream, own, assertion) and holds is not False
+        elif name.startswith("c2pa.hash.bmff"):
+            boxes += [path for path in (str(e.get("xpath", "")) for e in exclusions) if _holds_content(path)]
+    parts = content_overlap(stream, media_type, ranges) if ranges else []
+    return Binding(tuple(parts or ()), tuple(boxes), holds)
+
+
+def _holds_content(path: str) -> bool:
+    first = path.lstrip("/").partition("/")[0].partition("[")[0]
+    return first in _CONTENT_BOXES and path not in _HARMLESS_INSIDE
+
+
+def _matches(stream: BinaryIO, ranges: list[tuple[int, int]], assertion: Mapping[str, Any]) -> bool:
+    try:
+        digest = hashlib.new(str(assertion.get("alg") or "sha256"))
+        expected = base64.b64decode(str(assertion.get("hash") or ""), validate=True)
+    except (ValueError, binascii.Error):
+        return False
+    size = stream.seek(0, 2)
+    position = 0
+    for start, length in [*sorted(ranges), (size, 0)]:
+        stream.seek(position)
+        left = max(0, min(start, size) - position)
+        while left > 0 and (block := stream.read(min(_CHUNK, left))):
+            digest.update(block)
+            left -= len(block)
+        position = max(position, start + length)
+    return digest.digest() == expected

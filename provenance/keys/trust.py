@@ -1,0 +1,144 @@
+"""Trust lists: whose signatures count, by kind, each with its source, date and hash. Format: docs/formats/trust.md."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+
+from assay.provenance.asset import Digest
+from assay.provenance.errors import ConfigurationError, UsageError
+from assay.provenance.files.atomic import atomic_output
+from assay.provenance.keys.certificates import DEVELOPMENT, describe, is_authority, load_pem
+
+KINDS = ("signer", "tsa", "cawg")
+INDEX = "lists.json"
+INDEX_TYPE = "assay.trust/v1"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class TrustList:
+    """One list: its name and kind, where it came from, its date, the SHA-256 of the PEM file as added.
+
+    ``anchors`` and ``end_entities`` count its certificate authorities and directly trusted certificates;
+    ``development`` says that it holds a development authority, ``frozen`` that its keeper no longer changes it.
+    """
+
+    name: str
+    kind: str
+    source: str
+    date: str
+    sha256: str
+    anchors: int
+    end_entities: int
+    development: bool = False
+    frozen: bool = False
+
+    @property
+    def uri(self) -> str:
+        """The name under which the C2PA engine knows this list."""
+        return f"assay:{self.kind}:{self.name}"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the form used in reports and in the index."""
+        return asdict(self)
+
+
+class TrustStore:
+    """The trust lists of one workspace: a folder with an index and one PEM file a list."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def create(cls, folder: Path) -> TrustStore:
+        """Make an empty store."""
+        folder.mkdir(parents=True)
+        store = cls(folder)
+        store._write(())
+        return store
+
+    def lists(self) -> tuple[TrustList, ...]:
+        """Return all lists, by kind and name; raises ConfigurationError where the index is unreadable."""
+        path = self.folder / INDEX
+        try:
+            document = json.loads(path.read_text("utf-8"))
+            if document["type"] != INDEX_TYPE:
+                raise ConfigurationError("the trust index is of an unknown version", path=path)
+            return tuple(TrustList(**entry) for entry in document["lists"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(
+                "the trust index cannot be read", path=path, hint="restore it, or run 'assay init' elsewhere"
+            ) from error
+
+    def pem(self, entry: TrustList) -> bytes:
+        """Return a list's certificates; raises ConfigurationError if they are not those that were added."""
+        path = self._path(entry)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError("a trust list is missing", path=path, hint="add it again") from error
+        if Digest.of(data).hex != entry.sha256:
+            raise ConfigurationError(
+                "a trust list was changed outside Assay", path=path, hint="remove it and add it again"
+            )
+        return data
+
+    def add(
+        self, data: bytes, *, name: str, kind: str, source: str, date: dt.date, frozen: bool = False
+    ) -> TrustList:
+        """Add a PEM list; replaces one of the same kind and name. Raises UsageError, CredentialError."""
+        if kind not in KINDS:
+            raise UsageError(f"unknown kind of trust list {kind!r}", hint=f"one of {', '.join(KINDS)}")
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"unusable list name {name!r}", hint="lower-case letters, digits, '.', '_' and '-'")
+        certificates = load_pem(data, source)
+        authorities = [c for c in certificates if is_authority(c)]
+        entry = TrustList(
+            name=name,
+            kind=kind,
+            source=source,
+            date=date.isoformat(),
+            sha256=Digest.of(data).hex,
+            anchors=len(authorities),
+            end_entities=len(certificates) - len(authorities),
+            development=any(describe(c).organization == DEVELOPMENT for c in certificates),
+            frozen=frozen,
+        )
+        with atomic_output(self._path(entry), overwrite=True) as stream:
+            stream.write(data)
+        kept = [e for e in self.lists() if (e.kind, e.name) != (kind, name)]
+        self._write(tuple(sorted([*kept, entry], key=lambda e: (e.kind, e.name))))
+        return entry
+
+    def remove(self, name: str, kind: str | None = None) -> TrustList:
+        """Remove a list; raises UsageError if there is none of that name, or several and no kind."""
+        found = [e for e in self.lists() if e.name == name and kind in (None, e.kind)]
+        if len(found) != 1:
+            what = "no trust list" if not found else "several trust lists"
+            raise UsageError(f"{what} named {name!r}", hint="see 'assay trust list'; --kind tells them apart")
+        self._write(tuple(e for e in self.lists() if e != found[0]))
+        self._path(found[0]).unlink(missing_ok=True)
+        return found[0]
+
+    def _path(self, entry: TrustList) -> Path:
+        return self.folder / f"{entry.kind}-{entry.name}.pem"
+
+    def _write(self, lists: tuple[TrustList, ...]) -> None:
+        document = {"type": INDEX_TYPE, "lists": [e.to_json() for e in lists]}
+        with atomic_output(self.folder / INDEX, overwrite=True) as stream:
+            stream.write(json.dumps(document, indent=2).encode() + b"\n")
+
+
+def split_pem(data: bytes) -> tuple[str, str]:
+    """Return (authorities, end entities) of a PEM list as two PEM strings."""
+    authorities, others = [], []
+    for certificate in load_pem(data, "trust list"):
+        pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+        (authorities if is_authority(certificate) else others).append(pem)
+    return "".join(authorities), "".join(others)

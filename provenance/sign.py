@@ -1,0 +1,325 @@
+"""The sign line: samples first (mark), then the file (manifest), then the world (ledger).
+
+Each step commits to the bytes of the one before, and nothing is visible before the last.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from assay.provenance.asset import Asset, Digest
+from assay.provenance.claim import Claim
+from assay.provenance.credentials import engine
+from assay.provenance.credentials.definition import definition
+from assay.provenance.credentials.isolated import read_manifest
+from assay.provenance.entry import Entry, Recovery
+from assay.provenance.errors import AssayError, InputError, LimitError, UnsupportedError
+from assay.provenance.files.atomic import atomic_output, refuse_same_file
+from assay.provenance.files.disclosure import add_disclosure, aigc_label
+from assay.provenance.files.picture import decode_isolated
+from assay.provenance.files.sniff import open_asset
+from assay.provenance.files.write import encode_like
+from assay.provenance.keys.signers import Signer, certificate_digest, check_certificate, is_development
+from assay.provenance.limits import DEFAULT_LIMITS, Limits
+from assay.provenance.manifest import Manifest, ManifestState
+from assay.provenance.mark import Mark
+from assay.provenance.media import Kind, Media
+from assay.provenance.protocols import Fingerprinter, Log, Watermark
+from assay.provenance.receipt import Receipt
+from assay.provenance.subject import Subject
+
+VERSION = "0.1.0"
+RECEIPT_SUFFIX = ".tlog-proof"
+SIDECAR_SUFFIX = ".c2pa"
+SALT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Everything one signature needs besides the file and the claim.
+
+    ``watermark`` and ``log`` are None to leave the mark or the entry out; ``tsa`` is a time-stamp authority's
+    URL; ``sidecar`` leaves the file as it is and writes the manifest beside it; ``remote_url`` names where the
+    manifest is also kept; ``random`` gives n random bytes; ``now`` is timezone-aware.
+    """
+
+    signer: Signer
+    signer_origin: str
+    now: dt.datetime
+    watermark: Watermark | None = None
+    log: Log | None = None
+    fingerprinter: Fingerprinter | None = None
+    tsa: str | None = None
+    sidecar: bool = False
+    remote_url: str = ""
+    overwrite: bool = False
+    random: Callable[[int], bytes] = secrets.token_bytes
+    limits: Limits = DEFAULT_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a signature left: the output, its digest, mark, manifest label, receipt, and what was left out and why."""
+
+    path: Path
+    out: Path
+    digest: Digest
+    mark: Mark | None
+    manifest_label: str
+    receipt: Receipt | None
+    time_stamped: bool
+    development: bool
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return the form that ``assay sign --json`` prints."""
+        receipt = self.receipt
+        return {
+            "path": str(self.path),
+            "out": str(self.out),
+            "digest": self.digest.to_json(),
+            "mark": {"scheme": self.mark.scheme, "id": self.mark.id} if self.mark else None,
+            "manifest": self.manifest_label,
+            "entry": {"index": receipt.index, "leaf_hash": receipt.leaf_hash.hex()} if receipt else None,
+            "receipt": str(self.out) + RECEIPT_SUFFIX if receipt else None,
+            "time_stamped": self.time_stamped,
+            "development": self.development,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The file on its way through the line: its current bytes, what was put in, and remarks for the user."""
+
+    stream: BinaryIO
+    mark: Mark | None = None
+    media: Media | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def sign(source: Path, target: Path, claim: Claim, setup: Signing) -> Signed:
+    """Sign one file; the input is never touched, and on any error no output is left.
+
+    Raises UsageError (input and output the same), InputError (file), CredentialError (key, certificate),
+    NetworkError (time-stamp authority), LedgerError (log).
+    """
+    refuse_same_file(source, target)
+    check_certificate(setup.signer.chain, setup.signer_origin, setup.now)
+    with Subject.open(source, setup.limits) as subject, ExitStack() as outputs:  # 1. content decides the type
+        history = _history(subject, setup)
+        draft = _mark(subject, claim, setup)  # 2, 3, 4. mark the samples, write like the original, disclose
+        signed = outputs.enter_context(atomic_output(target, overwrite=setup.overwrite))
+        store = _sign(subject, draft, claim, setup, history, signed)  # 5, 6. claim; manifest over the final bytes
+        manifest = _read_back(subject.asset, signed, store, setup)  # 7. or stop
+        digest = Digest.of_file(signed)
+        receipt = None
+        if setup.sidecar:
+            _beside(outputs, target, SIDECAR_SUFFIX, store, setup)
+        if setup.log:  # 8, 9. append the entry; proof and signed checkpoint
+            recovery = _recovery(subject, draft, store, setup)
+            entry = _entry(subject.asset, digest, signed, manifest.label, draft, claim, setup, store, recovery)
+            receipt = setup.log.append(entry, recovery)
+            _beside(outputs, target, RECEIPT_SUFFIX, receipt.text.encode(), setup)
+        signed.seek(0, 2)
+        # 10. leaving the block renames everything into place
+    return Signed(
+        path=source,
+        out=target,
+        digest=digest,
+        mark=draft.mark,
+        manifest_label=manifest.label,
+        receipt=receipt,
+        time_stamped=manifest.time.value is not None,
+        development=is_development(setup.signer.chain, setup.signer_origin),
+        notes=tuple(draft.notes),
+    )
+
+
+def _history(subject: Subject, setup: Signing) -> Manifest:
+    """Return the credentials that the input already has; refuses those that are proven changed."""
+    asset = subject.asset
+    if asset.media_type not in engine.SIGNABLE:
+        raise UnsupportedError(
+            f"{asset.media_type} cannot carry credentials",
+            path=asset.path,
+            hint="convert it, for example to JPEG, PNG, MP4, WAV or PDF",
+        )
+    manifest = read_manifest(subject.stream, asset.media_type, (), {}, setup.now, limits=setup.limits)
+    if manifest.state is ManifestState.INVALID:
+        raise InputError(
+            "its credentials are proven changed; signing it would launder that",
+            path=asset.path,
+            hint="see 'assay verify'; remove the broken credentials first if you mean to sign it all the same",
+        )
+    return manifest
+
+
+def _mark(subject: Subject, claim: Claim, setup: Signing) -> _Draft:
+    """Steps 2 to 4: draw an identifier, hide it, write the file like the original, with its disclosures."""
+    asset = subject.asset
+    draft = _Draft(subject.stream)
+    if setup.watermark is None:
+        draft.notes.append("no watermark was asked for")
+    elif asset.kind is not Kind.IMAGE:
+        draft.notes.append(f"no watermark: there is none for {asset.media_type} yet")
+    elif setup.sidecar:
+        draft.notes.append("no watermark: a sidecar leaves the file as it is")
+    else:
+        _embed(subject, draft, setup, setup.watermark)
+    if claim.is_ai and claim.disclose and not setup.sidecar:
+        _disclose(asset, draft, claim)
+    return draft
+
+
+def _embed(subject: Subject, draft: _Draft, setup: Signing, watermark: Watermark) -> None:
+    try:
+        picture = subject.picture()
+        identifier = setup.random(watermark.id_bits // 8).hex()
+        marked = BytesIO(encode_like(picture, watermark.embed(picture.media, identifier).frame()))
+        media = decode_isolated(marked, setup.limits).media
+    except (UnsupportedError, LimitError) as error:
+        # A picture that cannot carry a mark is still worth signing; the user is told.
+        draft.notes.append(f"no watermark: {error.message}")
+        return
+    reading = watermark.read(media)
+    if reading.mark is None or reading.mark.id != identifier:
+        draft.notes.append("no watermark: it does not survive this file's own compression")
+        return
+    marked.seek(0)
+    draft.stream, draft.mark, draft.media = marked, reading.mark, media
+
+
+def _disclose(asset: Asset, draft: _Draft, claim: Claim) -> None:
+    label = aigc_label(claim.agent, draft.mark.id if draft.mark else "")
+    target = BytesIO()
+    draft.stream.seek(0)
+    if add_disclosure(draft.stream, target, asset.media_type, claim.source_type, label):
+        draft.stream = target
+    else:
+        draft.notes.append(f"no disclosure metadata: it is not written into {asset.media_type} yet")
+
+
+def _sign(
+    subject: Subject, draft: _Draft, claim: Claim, setup: Signing, history: Manifest, target: BinaryIO
+) -> bytes:
+    """Steps 5 and 6. History is kept: a signed input, or one of unknown origin, becomes the parent."""
+    asset = subject.asset
+    already = history.state is not ManifestState.ABSENT
+    # "created" needs a source type that only the caller can know; without one the honest action is "opened".
+    has_parent = bool(claim.parent) or already or not claim.source_type or bool(claim.edit)
+    with ExitStack() as stack:
+        ingredients = [_ingredient(stack, path, f"component-{i}", setup) for i, path in enumerate(claim.ingredients)]
+        if claim.parent:
+            ingredients.insert(0, _ingredient(stack, claim.parent, "", setup))
+        elif has_parent:
+            own = stack.enter_context(open_asset(asset.path, setup.limits)[1])
+            ingredients.insert(0, engine.Ingredient(own, asset.media_type, asset.path.name))
+        request = engine.SignRequest(
+            definition=definition(
+                claim,
+                draft.mark,
+                title=asset.path.name,
+                when=setup.now.isoformat(timespec="seconds"),
+                version=VERSION,
+                has_parent=has_parent,
+                components=len(claim.ingredients),
+            ),
+            media_type=asset.media_type,
+            ingredients=tuple(ingredients),
+            edit=has_parent,
+            embed=not setup.sidecar,
+            remote_url=setup.remote_url,
+        )
+        draft.stream.seek(0)
+        try:
+            store = engine.sign(request, draft.stream, target, signer=setup.signer, tsa=setup.tsa)
+        except AssayError as error:
+            error.path = error.path or str(asset.path)
+            raise
+    if setup.sidecar:
+        draft.stream.seek(0)
+        target.seek(0)
+        target.truncate()
+        shutil.copyfileobj(draft.stream, target)
+    return store
+
+
+def _ingredient(stack: ExitStack, path: Path, component: str, setup: Signing) -> engine.Ingredient:
+    asset, stream = open_asset(path, setup.limits)
+    stack.enter_context(stream)
+    return engine.Ingredient(stream, asset.media_type, path.name, component)
+
+
+def _read_back(asset: Asset, signed: BinaryIO, store: bytes, setup: Signing) -> Manifest:
+    """Step 7: what was written is intact, or nothing is handed out. (The mark was read back when it was made.)"""
+    signed.flush()
+    signed.seek(0)
+    manifest = read_manifest(
+        signed, asset.media_type, (), {}, setup.now, limits=setup.limits, sidecar=store if setup.sidecar else None
+    )
+    if manifest.state not in (ManifestState.TRUSTED, ManifestState.UNTRUSTED):
+        raise AssayError(
+            f"the signed file does not read back as intact: {' '.join(manifest.reasons) or manifest.state}",
+            path=asset.path,
+            hint="nothing was written",
+        )
+    return manifest
+
+
+def _recovery(subject: Subject, draft: _Draft, store: bytes, setup: Signing) -> Recovery:
+    """What is kept beside the log to find the original again: manifest, fingerprint and sketch."""
+    media = draft.media
+    if media is None and subject.asset.kind is Kind.IMAGE:
+        try:
+            media = subject.picture().media
+        except InputError as error:
+            draft.notes.append(f"no fingerprint: {error.message}")
+    finger = setup.fingerprinter
+    return Recovery(
+        salt=setup.random(SALT_BYTES),
+        fingerprint=finger.fingerprint(media) if finger and media else None,
+        sketch=finger.sketch(media) if finger and media else b"",
+        manifest=store,
+    )
+
+
+def _entry(
+    asset: Asset,
+    digest: Digest,
+    signed: BinaryIO,
+    label: str,
+    draft: _Draft,
+    claim: Claim,
+    setup: Signing,
+    store: bytes,
+    recovery: Recovery,
+) -> Entry:
+    return Entry(
+        digest=digest,
+        media_type=asset.media_type,
+        size=signed.seek(0, 2),
+        time=setup.now.isoformat(timespec="seconds"),
+        mark=draft.mark,
+        manifest=Digest.of(store),
+        manifest_label=label,
+        signer=certificate_digest(setup.signer.chain, setup.signer_origin),
+        recovery=recovery.digest,
+        source_type=claim.source_type,
+        generator=claim.agent,
+    )
+
+
+def _beside(outputs: ExitStack, target: Path, suffix: str, data: bytes, setup: Signing) -> None:
+    stream = outputs.enter_context(
+        atomic_output(target.with_name(target.name + suffix), overwrite=setup.overwrite)
+    )
+    stream.write(data)

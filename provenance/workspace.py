@@ -1,0 +1,344 @@
+"""The workspace: keys, ledger, trust lists and settings in one folder, assembled once for every door.
+
+Nothing here is made on the fly: ``init`` creates, ``open`` opens, and neither does the other's work.
+Layout and settings file: docs/formats/workspace.md.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import secrets
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, cast
+
+from assay.provenance.claim import Claim
+from assay.provenance.credentials.engine import Anchors
+from assay.provenance.errors import ConfigurationError, CredentialError, UsageError
+from assay.provenance.keys.certificates import development_chain
+from assay.provenance.keys.signers import Passphrase, Signer, SignerContext, open_signer, write_key, write_secret
+from assay.provenance.keys.trust import TrustStore, split_pem
+from assay.provenance.limits import DEFAULT_LIMITS, Limits
+from assay.provenance.policy import NEWSROOM, Policy
+from assay.provenance.protocols import Check, Fingerprinter, KnownMarks, Log, Watermark
+from assay.provenance.receipt import Receipt
+from assay.provenance.report import Report
+from assay.provenance.sign import Signed, Signing
+from assay.provenance.sign import sign as sign_line
+from assay.provenance.subject import Subject
+from assay.provenance.verify import verify as verify_line
+
+SETTINGS = "assay.toml"
+VERSION = 1
+DEFAULT_SCHEME = "dwtdctsvd"
+LEDGER_FILE = "ledger.sqlite"
+KEYS = "keys"
+TRUST = "trust"
+SEED_BYTES = 32
+
+
+def utc_now() -> dt.datetime:
+    """Return the machine's time in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+def no_passphrase(what: str) -> bytes | None:
+    """Give no passphrase."""
+    return None
+
+
+def load_plugin(group: str, name: str) -> Any:
+    """Load one named entry point of an ``assay.*`` group; raises UsageError naming what there is."""
+    found = {e.name: e for e in entry_points(group=group)}
+    if name not in found:
+        known = ", ".join(sorted(found)) or "nothing; is Assay installed?"
+        raise UsageError(f"{group} has no {name!r}", hint=f"there is: {known}")
+    return found[name].load()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ``assay.toml`` says; relative paths are relative to the workspace."""
+
+    ledger: str
+    origin: str
+    log_key: str
+    key: str
+    chain: str
+    watermark: str = DEFAULT_SCHEME
+    read_marks: tuple[str, ...] = (DEFAULT_SCHEME,)
+    policy: str = NEWSROOM.name
+    tsa: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SignOptions:
+    """What one signature may do otherwise than the workspace's settings."""
+
+    watermark: str | None = None
+    mark: bool = True
+    ledger: bool = True
+    tsa: str | None = None
+    key: str | None = None
+    chain: Path | None = None
+    sidecar: bool = False
+    remote_url: str = ""
+    overwrite: bool = False
+
+
+class Workspace:
+    """Keys, ledger, trust and settings of one desk or one generator.
+
+    ``now`` gives the time, ``random`` n random bytes, ``passphrase`` unlocks keys, ``environ`` is consulted by
+    ``env:`` keys only. Heavy parts are loaded on first use.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        settings: Settings,
+        *,
+        now: Callable[[], dt.datetime] = utc_now,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+        passphrase: Passphrase = no_passphrase,
+        environ: Mapping[str, str] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self.home, self.settings, self.limits = home, settings, limits
+        self.now, self.random = now, random
+        self._secrets = SignerContext(passphrase, environ or {})
+
+    @classmethod
+    def init(
+        cls,
+        home: Path,
+        *,
+        origin: str = "",
+        passphrase: bytes | None = None,
+        now: Callable[[], dt.datetime] = utc_now,
+        **options: Any,
+    ) -> Workspace:
+        """Make a workspace with a development PKI, a ledger key, an empty SQLite ledger and empty trust lists.
+
+        Raises ConfigurationError if the folder holds anything. It appears whole or not at all.
+        """
+        if home.exists() and (not home.is_dir() or any(home.iterdir())):
+            raise ConfigurationError("there is something already", path=home, hint="choose another folder with --home")
+        home.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".assay-init-", dir=home.parent))
+        try:
+            _furnish(draft, origin or f"assay.local/{secrets.token_hex(4)}", passphrase, now())
+            home.mkdir(exist_ok=True)
+            home.rmdir()
+            draft.rename(home)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        home.chmod(0o700)
+        return cls.open(home, now=now, **options)
+
+    @classmethod
+    def open(cls, home: Path | str, **options: Any) -> Workspace:
+        """Open a workspace; raises ConfigurationError if there is none or its settings cannot be read."""
+        home = Path(home)
+        path = home / SETTINGS
+        try:
+            document = tomllib.loads(path.read_text("utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigurationError("there is no workspace here", path=home, hint="make one with 'assay init'") from error
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"the settings cannot be read: {error}", path=path) from error
+        if document.pop("version", None) != VERSION:
+            raise ConfigurationError("the workspace is of an unknown version", path=path, hint="use a newer Assay")
+        known = set(Settings.__dataclass_fields__)
+        unknown = sorted(set(document) - known)
+        if unknown:
+            raise ConfigurationError(f"unknown setting {unknown[0]!r}", path=path, hint=f"known: {', '.join(sorted(known))}")
+        try:
+            if "read_marks" in document:
+                document["read_marks"] = tuple(document["read_marks"])
+            return cls(home, Settings(**document), **options)
+        except TypeError as error:
+            raise ConfigurationError(f"the settings are incomplete: {error}", path=path) from error
+
+    @cached_property
+    def trust(self) -> TrustStore:
+        """The trust lists."""
+        return TrustStore(self.home / TRUST)
+
+    @cached_property
+    def log(self) -> Log:
+        """The ledger, opened; raises LedgerError if it is missing."""
+        seed = self._read_secret(self.home / self.settings.log_key)
+        opened = load_plugin("assay.logs", "sql").open(self._ledger_url(), origin=self.settings.origin, seed=seed)
+        return cast(Log, opened)
+
+    @cached_property
+    def fingerprinter(self) -> Fingerprinter:
+        """The maker of fingerprints and sketches."""
+        return cast(Fingerprinter, load_plugin("assay.fingerprints", "pdq")())
+
+    def watermark(self, name: str | None = None) -> Watermark:
+        """Load a watermark scheme by name."""
+        return cast(Watermark, load_plugin("assay.watermarks", name or self.settings.watermark)())
+
+    def signer(self, key: str | None = None, chain: Path | None = None) -> tuple[Signer, str]:
+        """Open the signer of a key URI, by default the workspace's; returns it and where its chain came from."""
+        path = chain or self.home / self.settings.chain
+        try:
+            pem = path.read_bytes()
+        except OSError as error:
+            raise CredentialError(
+                f"the certificate chain cannot be read: {error.strerror}", path=path, hint="give --chain FILE"
+            ) from error
+        return open_signer(key or self._key_uri(), pem, self._secrets), str(path)
+
+    def sign(self, source: Path | str, target: Path | str, claim: Claim, **options: Any) -> Receipt:
+        """Sign a file, log it and return its receipt; ``options`` are those of SignOptions."""
+        signed = self.sign_file(Path(source), Path(target), claim, SignOptions(**options))
+        if signed.receipt is None:
+            raise UsageError("without the ledger there is no receipt", hint="use sign_file")
+        return signed.receipt
+
+    def sign_file(self, source: Path, target: Path, claim: Claim, options: SignOptions | None = None) -> Signed:
+        """Sign a file and return all that the signature left."""
+        chosen = options or SignOptions()
+        signer, origin = self.signer(chosen.key, chosen.chain)
+        setup = Signing(
+            signer=signer,
+            signer_origin=origin,
+            now=self.now(),
+            watermark=self.watermark(chosen.watermark) if chosen.mark and not chosen.sidecar else None,
+            log=self.log if chosen.ledger else None,
+            fingerprinter=self.fingerprinter if chosen.ledger else None,
+            tsa=chosen.tsa or self.settings.tsa or None,
+            sidecar=chosen.sidecar,
+            remote_url=chosen.remote_url,
+            overwrite=chosen.overwrite,
+            random=self.random,
+            limits=self.limits,
+        )
+        return sign_line(source, target, claim, setup)
+
+    def verify(
+        self, path: Path | str, *, policy: Policy = NEWSROOM, checks: tuple[str, ...] | None = None
+    ) -> Report:
+        """Examine one file and return the report; raises InputError only where there is nothing to report on."""
+        now = self.now()
+        chosen = replace(policy, checks=tuple(c for c in policy.checks if checks is None or c in checks))
+        with Subject.open(Path(path), self.limits) as subject:
+            return verify_line(
+                subject,
+                self.checks(now, chosen),
+                chosen,
+                now=now,
+                trust=[t.to_json() for t in self.trust.lists()],
+                engines=self.engines(),
+            )
+
+    def checks(self, now: dt.datetime, policy: Policy) -> list[Check]:
+        """Assemble the witnesses that a policy names, in its order."""
+        from assay.provenance.checks.agreement import AgreementCheck
+        from assay.provenance.checks.manifest import ManifestCheck
+        from assay.provenance.checks.marks import KnownMarksCheck, MarkCheck
+        from assay.provenance.checks.metadata import MetadataCheck
+        from assay.provenance.checks.receipt import ReceiptCheck
+
+        anchors, lists = self.anchors()
+        makers: dict[str, Callable[[], Check]] = {
+            "manifest": lambda: ManifestCheck(anchors, lists, now),
+            "metadata": MetadataCheck,
+            "mark": lambda: MarkCheck([self.watermark(n) for n in self.settings.read_marks]),
+            "known-marks": lambda: KnownMarksCheck(
+                cast(KnownMarks, load_plugin("assay.knownmarks", "imwatermark")())
+            ),
+            "receipt": lambda: ReceiptCheck(self.log, self.fingerprinter, anchors, lists, now),
+            "agreement": AgreementCheck,
+        }
+        return [makers[name]() for name in policy.checks if name in makers]
+
+    def anchors(self) -> tuple[list[Anchors], dict[str, str]]:
+        """Return the trust lists as the engine takes them, signer lists first, and their names by URI."""
+        entries = sorted(self.trust.lists(), key=lambda e: (e.kind != "signer", e.kind, e.name))
+        anchors = []
+        for entry in entries:
+            authorities, others = split_pem(self.trust.pem(entry))
+            anchors.append(Anchors(entry.uri, entry.kind, authorities, others))
+        return anchors, {e.uri: e.name for e in entries}
+
+    def engines(self) -> dict[str, str]:
+        """Return the versions behind a report, and how its files were isolated."""
+        from assay.provenance.credentials.engine import engine_version
+        from assay.provenance.files.worker import isolation
+        from assay.provenance.sign import VERSION as ASSAY
+
+        return {"assay": ASSAY, "c2pa": engine_version(), "isolation": isolation()}
+
+    def _key_uri(self) -> str:
+        scheme, _, rest = self.settings.key.partition(":")
+        if scheme == "file" and not Path(rest).is_absolute():
+            return f"file:{self.home / rest}"
+        return self.settings.key
+
+    def _ledger_url(self) -> str:
+        return _sqlite_url(self.home, self.settings.ledger)
+
+    def _read_secret(self, path: Path) -> bytes:
+        try:
+            mode = path.stat().st_mode
+            data = path.read_bytes()
+        except OSError as error:
+            raise CredentialError(f"the ledger key cannot be read: {error.strerror}", path=path) from error
+        if os.name == "posix" and mode & 0o077:
+            raise CredentialError("other users can read the ledger key", path=path, hint=f"chmod 0400 {path}")
+        if len(data) != SEED_BYTES:
+            raise CredentialError(f"the ledger key has {len(data)} bytes, not {SEED_BYTES}", path=path)
+        return data
+
+
+def _sqlite_url(home: Path, setting: str) -> str:
+    return setting if "://" in setting else f"sqlite:///{(home / setting).absolute()}"
+
+
+def _furnish(home: Path, origin: str, passphrase: bytes | None, now: dt.datetime) -> None:
+    keys = home / KEYS
+    keys.mkdir()
+    keys.chmod(0o700)
+    chain = development_chain(now)
+    write_key(keys / "signing.key", chain.signer_key, passphrase)
+    write_key(keys / "development-authority.key", chain.authority_key, passphrase)
+    (keys / "signing.pem").write_bytes(chain.chain)
+    (keys / "development-authority.pem").write_bytes(chain.authority)
+    seed = secrets.token_bytes(SEED_BYTES)
+    write_secret(keys / "ledger.seed", seed)
+    TrustStore.create(home / TRUST)
+    load_plugin("assay.logs", "sql").create(_sqlite_url(home, LEDGER_FILE), origin=origin, seed=seed)
+    (home / SETTINGS).write_text(
+        "# Settings of an Assay workspace; docs/formats/workspace.md explains each.\n"
+        f"version = {VERSION}\n"
+        f'ledger = "{LEDGER_FILE}"\n'
+        f'origin = "{_plain(origin)}"\n'
+        f'log_key = "{KEYS}/ledger.seed"\n'
+        f'key = "file:{KEYS}/signing.key"\n'
+        f'chain = "{KEYS}/signing.pem"\n'
+        f'watermark = "{DEFAULT_SCHEME}"\n'
+        f'read_marks = ["{DEFAULT_SCHEME}"]\n'
+        f'policy = "{NEWSROOM.name}"\n',
+        "utf-8",
+    )
+
+
+def _plain(origin: str) -> str:
+    if not origin.isascii() or not origin.isprintable() or any(c in origin for c in ' "+\\'):
+        raise UsageError(f"unusable ledger name {origin!r}", hint="use something like example.org/ledger")
+    return origin
+
+
+
