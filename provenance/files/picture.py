@@ -18,7 +18,7 @@ from assay.provenance.errors import AssayError, LimitError, MalformedError, Unsu
 from assay.provenance.files.bytemap import View
 from assay.provenance.files.sniff import sniff_stream
 from assay.provenance.files.structure import layout
-from assay.provenance.files.worker import Answer, run
+from assay.provenance.files.worker import Answer, buffer, run
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.media import Picture, Samples
 from assay.provenance.text import safe_text
@@ -44,6 +44,7 @@ _ORIENTATION_TAG = 0x0112
 _LOW_BYTES = {
     f"{mode};16{order}": f"{mode};16{other}" for mode in ("RGB", "RGBA") for order, other in (("B", "L"), ("L", "B"))
 }  # fmt: skip
+_STRIP_BYTES = 1 << 20
 _UNRANGED = frozenset({"I", "F"})
 _WIDE_GREY = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 # JPEG segments that are not carried over by themselves: written anew by the encoder, or bound to old bytes.
@@ -132,7 +133,7 @@ def _decode(stream: BinaryIO, media_type: str, name: str, limits: Limits) -> Pic
     _check_size(pixels.shape[1], pixels.shape[0], limits)
     if orientation != 1:
         notes.append(f"turned upright (EXIF orientation {orientation})")
-    if name != "TIFF":  # Pillow has turned TIFF upright already
+    if name != "TIFF" and orientation != 1:  # Pillow has turned TIFF upright already
         pixels = upright(pixels, orientation)
         alpha = None if alpha is None else upright(alpha, orientation)
     text = _text(image, limits, notes)
@@ -233,6 +234,8 @@ def _samples(
         if image.mode in ("P", "PA"):
             notes.append("palette colours looked up")
         image = image.convert(target)
+    if image.mode in ("RGB", "L"):
+        return _strips(image), None
     array = np.asarray(image)
     if array.ndim == 2:
         return _rgb(array), None
@@ -244,6 +247,20 @@ def _samples(
             array[..., 3]
         ) if has_alpha else None
     return np.ascontiguousarray(array), None
+
+
+def _strips(image: PillowImage) -> Samples:
+    """Copy 8-bit RGB or grey samples out strip by strip, into memory that leaves the worker uncopied."""
+    image.load()
+    width, height = image.size
+    samples = np.frombuffer(buffer(width * height * 3), np.uint8).reshape(height, width, 3)
+    bands = len(image.mode)
+    rows = max(1, _STRIP_BYTES // (width * 4))
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        strip = np.frombuffer(image.crop((0, top, width, bottom)).tobytes(), np.uint8)
+        samples[top:bottom] = strip.reshape(bottom - top, width, bands)
+    return samples
 
 
 def _rgb(array: NDArray[Any]) -> Samples:

@@ -38,6 +38,8 @@ OPEN_FILES = 32
 """Most descriptors a child may hold."""
 
 _ALIGN = 64
+# Python 3.11 has no name for it; 0x4000 is Linux on every architecture that Python ships wheels for.
+_NORESERVE = 0x4000 if sys.platform == "linux" else 0
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CRASHES = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS"})
 _RAISABLE: dict[str, type[AssayError]] = {
@@ -46,7 +48,37 @@ _RAISABLE: dict[str, type[AssayError]] = {
     if isinstance(kind, type) and issubclass(kind, AssayError)
 }
 _fork_lock = threading.Lock()
-_confined = False
+
+
+class _Arena:
+    """Shared memory handed out from the front; pages cost nothing until they are written."""
+
+    def __init__(self, size: int) -> None:
+        flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | _NORESERVE
+        self.memory = mmap.mmap(-1, size, flags=flags)
+        self._start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+        self._next = 0
+
+    def take(self, size: int) -> memoryview:
+        start = -(-self._next // _ALIGN) * _ALIGN
+        if start + size > len(self.memory):
+            raise LimitError(f"its content needs more than the limit answer_bytes of {len(self.memory)}")
+        self._next = start + size
+        return memoryview(self.memory)[start : start + size]
+
+    def place(self, data: memoryview) -> int:
+        """Return where ``data`` lies, having copied it in where it lay elsewhere."""
+        if data.nbytes and not data.readonly:
+            at = ctypes.addressof(ctypes.c_char.from_buffer(data)) - self._start
+            if 0 <= at <= self._next - data.nbytes:
+                return at
+        room = self.take(data.nbytes)
+        room[:] = data
+        return self._next - data.nbytes
+
+
+# The arena of this process where it is a child; a child that asks again is isolated already.
+_arena: _Arena | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +94,11 @@ def isolation() -> str:
     return "rlimits" if hasattr(os, "fork") else "none"
 
 
+def buffer(size: int) -> memoryview:
+    """Return ``size`` zeroed writable bytes; in a child, shared memory that an Answer's blob crosses in uncopied."""
+    return memoryview(bytearray(size)) if _arena is None else _arena.take(size)
+
+
 def run(function: Callable[[BinaryIO], Answer], stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Answer:
     """Call ``function(stream)`` in a child and return its answer; blobs come back as memoryviews.
 
@@ -72,13 +109,13 @@ def run(function: Callable[[BinaryIO], Answer], stream: BinaryIO, limits: Limits
     Raises LimitError where the child runs out of time or memory or answers too much, MalformedError where the
     file kills it or any other exception escapes.
     """
-    if _confined or isolation() == "none":  # a child that asks again is isolated already
+    if _arena is not None or isolation() == "none":
         with _as_assay_errors(limits):
             stream.seek(0)
             given = function(stream)
             header = json.loads(json.dumps(given.header))
             return Answer(header, tuple(memoryview(blob).cast("B") for blob in given.blobs))
-    arena = _arena(limits)
+    arena = _new_arena(limits)
     reader, writer = os.pipe()
     try:
         child = _fork()
@@ -99,18 +136,16 @@ def run(function: Callable[[BinaryIO], Answer], stream: BinaryIO, limits: Limits
         status = _reap(child)
     if frame is None:
         raise _obituary(status, limits)
-    return _answer(frame, arena)
+    return _answer(frame, arena.memory)
 
 
 # ---------------------------------------------------------------------------------------------- the parent
 
 
-def _arena(limits: Limits) -> mmap.mmap:
-    """Shared memory for the blobs; pages cost nothing until the child writes them."""
-    flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+def _new_arena(limits: Limits) -> _Arena:
     try:
-        return mmap.mmap(-1, limits.answer_bytes, flags=flags)
-    except OSError as error:
+        return _Arena(limits.answer_bytes)
+    except (OSError, ValueError) as error:
         raise LimitError(
             f"no room for an answer of up to {limits.answer_bytes} bytes", hint="lower the limit answer_bytes"
         ) from error
@@ -198,11 +233,13 @@ def _obituary(status: int, limits: Limits) -> AssayError:
 
 
 def _child(
-    function: Callable[[BinaryIO], Answer], stream: BinaryIO, limits: Limits, arena: mmap.mmap, writer: int
+    function: Callable[[BinaryIO], Answer], stream: BinaryIO, limits: Limits, arena: _Arena, writer: int
 ) -> NoReturn:
     """Run in the child: nothing here may return, flush, or run the parent's exit handlers."""
+    global _arena
     code = 1
     try:
+        _arena = arena
         gc.disable()  # collecting the parent's garbage would close descriptor numbers that are ours now
         own, keep = _own_stream(stream)
         _confine(limits, {writer, *keep})
@@ -225,17 +262,12 @@ def _send(writer: int, data: bytes) -> None:
         view = view[os.write(writer, view) :]
 
 
-def _pack(answer: Answer, arena: mmap.mmap) -> bytes:
+def _pack(answer: Answer, arena: _Arena) -> bytes:
     places = []
-    end = 0
     for blob in answer.blobs:
-        data = memoryview(blob).cast("B") if memoryview(blob).nbytes else memoryview(b"")
-        start = -(-end // _ALIGN) * _ALIGN
-        end = start + data.nbytes
-        if end > len(arena):
-            raise LimitError(f"its content needs more than the limit answer_bytes of {len(arena)}")
-        arena[start:end] = data
-        places.append((start, data.nbytes))
+        data = memoryview(blob)
+        data = data.cast("B") if data.nbytes else memoryview(b"")
+        places.append((arena.place(data), data.nbytes))
     frame = json.dumps({"header": answer.header, "blobs": places}).encode()
     if len(frame) + 8 > HEADER_BYTES:
         raise LimitError(f"its metadata need {len(frame)} bytes, more than {HEADER_BYTES}")
@@ -300,8 +332,6 @@ def _confine(limits: Limits, keep: set[int]) -> None:
     """Take from the child what a decoder does not need."""
     import resource
 
-    global _confined
-    _confined = True
     faulthandler.disable()
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
