@@ -11,7 +11,7 @@ from assay.ledger.audit import audit
 from assay.ledger.bands import MAX_DISTANCE, bands, distance, probes
 from assay.ledger.merkle import EMPTY_ROOT, Node, inclusion_proof, leaf_hash, verify_inclusion
 from assay.ledger.note import Checkpoint, Signer, sign_note
-from assay.ledger.proof import Proof, verify_receipt
+from assay.ledger.proof import Proof, read_receipt, verify_receipt
 from assay.ledger.store import EntryRow, Head, Store, Transaction
 from assay.ledger.tiles import Edge, TileCache, tile_reader
 from assay.provenance.asset import Digest
@@ -159,6 +159,10 @@ class SqlLog:
         """Return what is kept beside an entry; None if nothing was or it was erased."""
         with self._store.reading() as tx:
             return tx.recovery(index)
+
+    def parse_receipt(self, text: str) -> Receipt:
+        """Read a receipt file without believing it; raises LedgerError."""
+        return read_receipt(text)
 
     def verify_receipt(self, receipt: Receipt) -> str:
         """Check inclusion proof and checkpoint signature; return "" or, in words, what is wrong."""

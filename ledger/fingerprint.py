@@ -1,0 +1,123 @@
+"""Fingerprints and sketches of pictures. Formats: docs/formats/sketch.md; why PDQ: docs/adr/0004-fingerprint.md."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pdqhash
+from numpy.typing import NDArray
+from PIL import Image
+
+from assay.ledger.compare import Plane, Rect, compare, resample, to_planes
+from assay.provenance.entry import Fingerprint
+from assay.provenance.errors import MalformedError
+from assay.provenance.media import Media, Samples
+from assay.provenance.protocols import Comparison
+
+CANONICAL_SIDE = 512
+"""Longest side of the picture that PDQ hashes and sketches are made of, in pixels."""
+SKETCH_SIDE = 96
+"""Longest side of a sketch in pixels."""
+MIN_QUALITY = 50
+"""Least PDQ quality (0..100); flatter pictures resemble too many others (ThreatExchange drops 49 and below)."""
+MIN_SIDE = 8
+"""Shortest side of a canonical picture that has a fingerprint, in pixels."""
+
+_MAGIC = b"ASK\x01"
+_HEADER_BYTES = len(_MAGIC) + 2
+
+
+def canonical(picture: Samples) -> Samples:
+    """Return the picture by area averaging at a longest side of 512 pixels, never enlarged.
+
+    Over 2,048 pixels an integer reduction by ``longest // 1024`` comes first: the result is defined by these two
+    steps (docs/formats/sketch.md), both in 8 bits. ``picture`` and result are uint8 (height, width, 3).
+    """
+    height, width = picture.shape[:2]
+    longest = max(height, width)
+    if longest <= CANONICAL_SIDE:
+        return picture
+    size = tuple(max(1, round(side * CANONICAL_SIDE / longest)) for side in (width, height))
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    if longest >= 4 * CANONICAL_SIDE:
+        image = image.reduce(longest // (2 * CANONICAL_SIDE))
+    return np.asarray(image.resize(size, Image.Resampling.BOX))
+
+
+def encode_sketch(picture: Samples) -> bytes:
+    """Return the sketch of a canonical picture, uint8 (height, width, 3)."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, SKETCH_SIDE / max(height, width))
+    rows, columns = (max(1, round(side * scale)) for side in (height, width))
+    planes = to_planes(picture)
+    luma = resample(planes[0], Rect(), rows, columns)
+    chroma = resample(planes[1:], Rect(), (rows + 1) // 2, (columns + 1) // 2)
+    body = b"".join(np.clip(np.rint(part), 0, 255).astype(np.uint8).tobytes() for part in (luma, chroma))
+    return _MAGIC + bytes((columns, rows)) + zlib.compress(body, 9)
+
+
+def decode_sketch(data: bytes) -> Plane:
+    """Return a sketch's planes, float32 (3, height, width), chroma at full size.
+
+    Raises MalformedError on anything but exactly one sketch; never inflates more than its size says.
+    """
+    if len(data) <= _HEADER_BYTES or not data.startswith(_MAGIC):
+        raise MalformedError("not a sketch of version 1")
+    columns, rows = data[len(_MAGIC) : _HEADER_BYTES]
+    if not (1 <= columns <= SKETCH_SIDE and 1 <= rows <= SKETCH_SIDE):
+        raise MalformedError(f"a sketch of {columns} × {rows} pixels; at most {SKETCH_SIDE} a side are allowed")
+    small = ((rows + 1) // 2, (columns + 1) // 2)
+    expected = rows * columns + 2 * small[0] * small[1]
+    inflater = zlib.decompressobj()
+    try:
+        body = inflater.decompress(data[_HEADER_BYTES:], expected + 1)
+    except zlib.error as error:
+        raise MalformedError("a sketch is damaged") from error
+    if len(body) != expected or not inflater.eof or inflater.unused_data:
+        raise MalformedError("a sketch does not have the bytes that its size asks for")
+    samples: NDArray[np.float32] = np.frombuffer(body, dtype=np.uint8).astype(np.float32)
+    luma = samples[: rows * columns].reshape(1, rows, columns)
+    chroma = samples[rows * columns :].reshape(2, *small)
+    full = chroma.repeat(2, axis=1).repeat(2, axis=2)[:, :rows, :columns]
+    return np.concatenate([luma, full])
+
+
+def _bytes_of(bits: NDArray[np.integer]) -> bytes:
+    """Pack PDQ's 256 bits, most significant first, as its hexadecimal form has them."""
+    return np.packbits(np.asarray(bits, dtype=np.uint8)).tobytes()
+
+
+class PdqFingerprinter:
+    """PDQ fingerprints and sketches; implements ``assay.provenance.protocols.Fingerprinter``."""
+
+    alg = "pdq"
+
+    def fingerprint(self, media: Media) -> Fingerprint | None:
+        """Return the PDQ hash (32 bytes), or None where its quality is 49 or less: too flat to tell apart."""
+        picture = canonical(media.frame())
+        if min(picture.shape[:2]) < MIN_SIDE:
+            return None
+        bits, quality = pdqhash.compute(np.ascontiguousarray(picture))
+        return Fingerprint(self.alg, _bytes_of(bits), int(quality)) if quality >= MIN_QUALITY else None
+
+    def fingerprints(self, media: Media) -> list[Fingerprint]:
+        """Return the fingerprints to look a received picture up by: as it is, then turned and mirrored; or []."""
+        picture = canonical(media.frame())
+        if min(picture.shape[:2]) < MIN_SIDE:
+            return []
+        variants, quality = pdqhash.compute_dihedral(np.ascontiguousarray(picture))
+        if quality < MIN_QUALITY:
+            return []
+        return [Fingerprint(self.alg, _bytes_of(bits), int(quality)) for bits in variants]
+
+    def sketch(self, media: Media) -> bytes:
+        """Return the small picture kept for comparing regions (docs/formats/sketch.md), about 6 KB."""
+        return encode_sketch(canonical(media.frame()))
+
+    def compare(self, media: Media, sketch: bytes) -> Comparison:
+        """Align media with a sketch and say how alike they are and where they differ.
+
+        Raises MalformedError where the sketch is not one.
+        """
+        return compare(to_planes(canonical(media.frame())), decode_sketch(sketch))
