@@ -1,0 +1,136 @@
+"""Where the code bits lie: a keyed tile of blocks that repeats over the picture. Format: docs/formats/mark.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.watermark.payload import key_stream
+
+TILE_ROWS, TILE_COLUMNS = 16, 20
+CELLS = TILE_ROWS * TILE_COLUMNS
+PHASES = 64
+"""Steps of the circle to which a common offset of all blocks (a change of brightness) is rounded."""
+
+Tile = NDArray[np.complex64]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place where the grid may lie: ``score`` of the synchronisation and the aligned tile, (CELLS,) complex."""
+
+    score: float
+    tile: Tile = field(repr=False)
+    pose: str
+    shift: tuple[int, int]
+    phase: int
+
+
+class Layout:
+    """The keyed tile: which code bit each cell holds, and the dither of its quantiser.
+
+    ``order`` (CELLS,) int gives the code bit of each cell in row-major order; ``dither`` (rows, columns)
+    float64 in [0, 1) the offset of its lattice in steps.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self.order = np.argsort(key_stream("assay mark order", key, CELLS), kind="stable")
+        words = key_stream("assay mark dither", key, CELLS)
+        self.dither = (words >> np.uint64(11)).astype(np.float64).reshape(TILE_ROWS, TILE_COLUMNS) / 2.0**53
+        self._carrier = np.exp(-2j * np.pi * self.dither).astype(np.complex64).reshape(-1)
+        # Squared phasors forget the code bits (half a step becomes a whole turn): the dither alone is left,
+        # and with it a known pattern to synchronise on.
+        pattern = np.exp(4j * np.pi * self.dither)
+        self._pattern_conjugate = np.conj(pattern)
+        self._patterns = {
+            (up, left): np.conj(np.fft.fft2(_pose(pattern, up, left)))
+            for up in (False, True)
+            for left in (False, True)
+        }
+        self._stack = np.stack(list(self._patterns.values())).astype(np.complex64)
+
+    def targets(self, rows: int, columns: int, code: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return where in its step each block of a grid belongs, (rows, columns) float32 in [0, 1)."""
+        tile = (self.dither + 0.5 * code[self.order].reshape(TILE_ROWS, TILE_COLUMNS)) % 1.0
+        down, across = -(-rows // TILE_ROWS), -(-columns // TILE_COLUMNS)
+        return np.tile(tile, (down, across))[:rows, :columns].astype(np.float32)
+
+    def synchronise(self, phasors: NDArray[np.complex64]) -> list[Candidate]:
+        """Return the best cyclic shift for each of the eight poses of a grid of blocks' phasors (rows, columns).
+
+        ``score`` is the correlation, 0..1, of the folded squared phasors with the dither's pattern.
+        """
+        found = []
+        for turned in (False, True):
+            grid = phasors.T if turned else phasors
+            plain, squared = fold(grid), fold(grid * grid)
+            energy = float(np.linalg.norm(squared)) * float(np.sqrt(CELLS))
+            spectrum = np.fft.fft2(squared)
+            if energy <= 0:
+                continue
+            for up in (False, True):
+                for left in (False, True):
+                    match = np.fft.ifft2(spectrum * self._patterns[up, left])
+                    peak = int(np.abs(match).argmax())
+                    shift = (peak // TILE_COLUMNS, peak % TILE_COLUMNS)
+                    value = complex(match.flat[peak])
+                    tile = np.roll(plain, (-shift[0], -shift[1]), (0, 1))
+                    aligned = _pose(tile, up, left).reshape(-1)
+                    pose = (
+                        f"{'transposed ' if turned else ''}{'v' if up else ''}{'h' if left else ''}".strip()
+                    )
+                    found.append(
+                        Candidate(abs(value) / energy, aligned, pose or "upright", shift, _phase(value))
+                    )
+        return found
+
+    def best_score(self, phasors: NDArray[np.complex64]) -> float:
+        """Return the best score that ``synchronise`` would find among the eight poses."""
+        best = 0.0
+        for grid in (phasors, phasors.T):
+            squared = fold(grid * grid)
+            match = np.fft.ifft2(np.fft.fft2(squared) * self._stack)
+            energy = float(np.linalg.norm(squared)) * float(np.sqrt(CELLS))
+            best = max(best, float(np.abs(match).max()) / energy if energy > 0 else 0.0)
+        return best
+
+    def as_is(self, phasors: NDArray[np.complex64], phase: int | None = None) -> Candidate:
+        """Return the candidate of an unmoved picture, its common phase estimated where it is not given."""
+        plain, squared = fold(phasors), fold(phasors * phasors)
+        value = complex((squared * self._pattern_conjugate).sum())
+        energy = float(np.linalg.norm(squared)) * float(np.sqrt(CELLS))
+        score = abs(value) / energy if energy > 0 else 0.0
+        return Candidate(
+            score, plain.reshape(-1), "upright", (0, 0), _phase(value) if phase is None else phase
+        )
+
+    def soft(self, candidate: Candidate) -> Tile:
+        """Return soft code bits, (CELLS,) complex in code order: real parts positive for 0, and a quarter turn."""
+        turn = np.exp(-2j * np.pi * candidate.phase / PHASES)
+        values = (candidate.tile * self._carrier * turn).astype(np.complex64)
+        ordered = np.empty_like(values)
+        ordered[self.order] = values
+        return ordered
+
+
+def fold(grid: NDArray[np.complex64]) -> Tile:
+    """Sum a grid of any size over the tile's period, shape (TILE_ROWS, TILE_COLUMNS)."""
+    rows, columns = grid.shape
+    padded = np.zeros(
+        (-(-rows // TILE_ROWS) * TILE_ROWS, -(-columns // TILE_COLUMNS) * TILE_COLUMNS), np.complex64
+    )
+    padded[:rows, :columns] = grid
+    return padded.reshape(-1, TILE_ROWS, padded.shape[1] // TILE_COLUMNS, TILE_COLUMNS).sum((0, 2))
+
+
+def _phase(squared: complex) -> int:
+    """Return half the angle of a squared phasor in steps of the circle; its opposite is as likely."""
+    return round(float(np.angle(squared)) / (4 * np.pi) * PHASES) % PHASES
+
+
+def _pose(tile: NDArray[Any], up: bool, left: bool) -> NDArray[Any]:
+    """Reverse rows and columns."""
+    return tile[:: -1 if up else 1, :: -1 if left else 1]
