@@ -10,7 +10,7 @@ from assay.provenance.asset import Digest
 from assay.provenance.entry import Entry, Fingerprint, Recovery
 from assay.provenance.evidence import Evidence
 from assay.provenance.mark import Mark, Reading
-from assay.provenance.media import Media
+from assay.provenance.media import Media, Samples
 from assay.provenance.receipt import Receipt
 
 if TYPE_CHECKING:
@@ -94,6 +94,23 @@ class Log(Protocol):
         """Check inclusion proof and checkpoint signature; return "" or, in words, what is wrong."""
         ...
 
+    def parse_receipt(self, text: str) -> Receipt:
+        """Read a receipt file without believing it; raises LedgerError."""
+        ...
+
+    def receipt(self, index: int) -> Receipt:
+        """Return the receipt of one entry; raises LedgerError if there is none."""
+        ...
+
+    def check(self) -> list[str]:
+        """Re-derive everything and return in words what does not fit."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        ...
+
 
 class Fingerprinter(Protocol):
     """Makes the fingerprint and the sketch that lead back from altered media to their original."""
@@ -104,6 +121,10 @@ class Fingerprinter(Protocol):
 
     def sketch(self, media: Media) -> bytes:
         """Return the small picture kept for comparing regions (docs/formats/sketch.md)."""
+        ...
+
+    def picture(self, sketch: bytes) -> Samples | None:
+        """Return a sketch as uint8 (height, width, 3) RGB to look at, None if it cannot be read."""
         ...
 
     def compare(self, media: Media, sketch: bytes) -> Comparison:

@@ -17,16 +17,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from assay.provenance.claim import Claim
 from assay.provenance.credentials.engine import Anchors
-from assay.provenance.errors import ConfigurationError, CredentialError, UsageError
+from assay.provenance.errors import AssayError, ConfigurationError, CredentialError, UsageError
 from assay.provenance.keys.certificates import development_chain
 from assay.provenance.keys.signers import Passphrase, Signer, SignerContext, open_signer, write_key, write_secret
 from assay.provenance.keys.trust import TrustStore, split_pem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
-from assay.provenance.policy import NEWSROOM, Policy
+from assay.provenance.policy import NEWSROOM, POLICIES, Policy
 from assay.provenance.protocols import Check, Fingerprinter, KnownMarks, Log, Watermark
 from assay.provenance.receipt import Receipt
 from assay.provenance.report import Report
@@ -34,6 +34,9 @@ from assay.provenance.sign import Signed, Signing
 from assay.provenance.sign import sign as sign_line
 from assay.provenance.subject import Subject
 from assay.provenance.verify import verify as verify_line
+
+if TYPE_CHECKING:
+    from assay.provenance.page import Preview
 
 SETTINGS = "assay.toml"
 VERSION = 1
@@ -180,6 +183,12 @@ class Workspace:
         opened = load_plugin("assay.logs", "sql").open(self._ledger_url(), origin=self.settings.origin, seed=seed)
         return cast(Log, opened)
 
+    def create_log(self) -> Log:
+        """Make the ledger that the settings name; raises LedgerError if there is one."""
+        seed = self._read_secret(self.home / self.settings.log_key)
+        made = load_plugin("assay.logs", "sql").create(self._ledger_url(), origin=self.settings.origin, seed=seed)
+        return cast(Log, made)
+
     @cached_property
     def fingerprinter(self) -> Fingerprinter:
         """The maker of fingerprints and sketches."""
@@ -228,11 +237,14 @@ class Workspace:
         return sign_line(source, target, claim, setup)
 
     def verify(
-        self, path: Path | str, *, policy: Policy = NEWSROOM, checks: tuple[str, ...] | None = None
+        self, path: Path | str, *, policy: str | None = None, checks: tuple[str, ...] | None = None
     ) -> Report:
-        """Examine one file and return the report; raises InputError only where there is nothing to report on."""
+        """Examine one file and return the report; raises InputError only where there is nothing to report on.
+
+        ``policy`` is a policy's name, by default the workspace's; ``checks`` narrows the checks it names.
+        """
         now = self.now()
-        chosen = replace(policy, checks=tuple(c for c in policy.checks if checks is None or c in checks))
+        chosen = _policy(policy or self.settings.policy, checks)
         with Subject.open(Path(path), self.limits) as subject:
             return verify_line(
                 subject,
@@ -242,6 +254,24 @@ class Workspace:
                 trust=[t.to_json() for t in self.trust.lists()],
                 engines=self.engines(),
             )
+
+    def preview(self, report: Report) -> Preview | None:
+        """Return a small picture of the reported file, and of its original as the ledger remembers it."""
+        from assay.provenance.page import Preview
+
+        recovered = report.recovered
+        try:
+            with Subject.open(report.asset.path, self.limits) as subject:
+                if subject.asset.digest != report.asset.digest:
+                    return None
+                original = None
+                if recovered and recovered.comparison:
+                    found = self.log.find_digest(recovered.entry.digest)
+                    sketch = next((f.recovery.sketch for f in found if f.recovery), b"")
+                    original = self.fingerprinter.picture(sketch) if sketch else None
+                return Preview.of(subject.picture(), original)
+        except AssayError:
+            return None
 
     def checks(self, now: dt.datetime, policy: Policy) -> list[Check]:
         """Assemble the witnesses that a policy names, in its order."""
@@ -301,6 +331,16 @@ class Workspace:
         if len(data) != SEED_BYTES:
             raise CredentialError(f"the ledger key has {len(data)} bytes, not {SEED_BYTES}", path=path)
         return data
+
+
+def _policy(name: str, checks: tuple[str, ...] | None) -> Policy:
+    if name not in POLICIES:
+        raise UsageError(f"there is no policy {name!r}", hint=f"one of {', '.join(POLICIES)}")
+    policy = POLICIES[name]
+    unknown = sorted(set(checks or ()) - set(policy.checks))
+    if unknown:
+        raise UsageError(f"there is no check {unknown[0]!r}", hint=f"one of {', '.join(policy.checks)}")
+    return policy if checks is None else replace(policy, checks=tuple(c for c in policy.checks if c in checks))
 
 
 def _sqlite_url(home: Path, setting: str) -> str:

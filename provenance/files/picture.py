@@ -52,6 +52,7 @@ _OWN_SEGMENTS = (b"JFIF\0", b"JFXX\0", b"Exif\0\0", b"http://ns.adobe.com/xap/1.
                  b"Adobe", b"JP")  # fmt: skip
 _PNG_KEPT = frozenset({b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"tIME",
                        b"tEXt", b"zTXt", b"iTXt"})  # fmt: skip
+_TIFF_KEPT = (33723, 34377)  # IPTC-IIM and Photoshop's resources
 _PNG_XMP = b"XML:com.adobe.xmp\0"
 
 
@@ -98,6 +99,22 @@ def decode_isolated(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Pictur
     """Decode one picture in the worker; raises what ``decode`` raises, and what ``worker.run`` does."""
     load_codecs()
     return _unpack(run(lambda own: _pack(decode(own, limits)), stream, limits))
+
+
+def metadata_of(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[bytes, bytes, dict[str, str]]:
+    """Return a picture's XMP, EXIF and text without decoding its samples; raises what ``decode`` raises."""
+    load_codecs()
+    name = FORMATS.get(sniff_stream(stream)[1])
+    if name is None:
+        raise UnsupportedError("is not a picture format that is decoded here")
+    with _pillow_errors(limits):
+        image = _open(stream, name, limits)
+        exif = _orientation(image, name, [])[1]
+        xmp = _raw(image.info.get("xmp"))
+        text = _text(image, limits, [])
+        if name == "PNG":
+            text |= _late_text(stream, limits)
+    return _bounded("XMP", xmp, limits, {}, []), _bounded("EXIF", exif, limits, {}, []), text
 
 
 def upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -436,7 +453,12 @@ def _encoding(
         facts["lossless"] = _webp_lossless(view)
     elif name == "TIFF":
         bits = image.tag_v2.get(258, (1,))  # type: ignore[attr-defined]
-        facts |= {"compression": str(image.info.get("compression", "raw")), "bits": int(bits[0])}
+        kept = {tag: _raw(image.tag_v2.get(tag)) for tag in _TIFF_KEPT}  # type: ignore[attr-defined]
+        facts |= {
+            "compression": str(image.info.get("compression", "raw")),
+            "bits": int(bits[0]),
+            "tags": [[tag, base64.b64encode(data).decode()] for tag, data in kept.items() if data],
+        }
     elif name == "HEIF":
         facts["bits"] = int(image.info.get("bit_depth", 8) or 8)
     elif name == "AVIF":

@@ -1,0 +1,157 @@
+"""``assay ledger``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assay.cli.door import emit, json_option, open_workspace, talk
+from assay.cli.lazy import LazyGroup
+
+if TYPE_CHECKING:
+    from assay.provenance.protocols import Found
+    from assay.provenance.receipt import Receipt
+
+FILE = click.Path(path_type=Path)
+
+ledger = LazyGroup(
+    "ledger",
+    help="The transparency log: what was signed, in an order that nobody can quietly change.",
+    lazy={
+        "init": ("assay.cli.ledger:init", "Make an empty ledger where the settings name one."),
+        "append": ("assay.cli.ledger:append", "Log files as they are."),
+        "find": ("assay.cli.ledger:find", "Find entries by file, digest, mark or manifest."),
+        "receipt": ("assay.cli.ledger:receipt", "Print or check a receipt."),
+        "check": ("assay.cli.ledger:check", "Re-derive everything and name what is wrong."),
+    },
+)
+
+
+@click.command()
+@click.pass_context
+def init(ctx: click.Context) -> None:
+    """Make an empty ledger at the database that the workspace's settings name; refuses where one exists."""
+    workspace = open_workspace(ctx)
+    workspace.create_log()
+    talk(ctx, f"made the ledger {workspace.settings.origin}")
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=FILE, metavar="FILE…")
+@json_option
+@click.pass_context
+def append(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
+    """Log files as they are: digest, and for pictures fingerprint and sketch. Nothing is signed into them.
+
+    \b
+    Example:
+      assay ledger append archive/*.jpg --json
+    """
+    from assay.provenance.records import append_file
+
+    workspace = open_workspace(ctx)
+    for path in paths:
+        entry = append_file(workspace, path)
+        if as_json:
+            emit({"index": entry.index, "leaf_hash": entry.leaf_hash.hex(), "receipt": entry.text})
+        else:
+            click.echo(f"{entry.index}  {entry.entry.digest}  {path}")
+
+
+@click.command()
+@click.argument("what", metavar="FILE|DIGEST|MARK|MANIFEST")
+@json_option
+@click.pass_context
+def find(ctx: click.Context, what: str, as_json: bool) -> None:
+    """Find entries: by a file (digest, then fingerprint), sha256:HEX, SCHEME:HEX of a mark, or a manifest URN.
+
+    Exit code 0 if something was found, 3 if not.
+
+    \b
+    Examples:
+      assay ledger find photo.jpg
+      assay ledger find io.assay.dwtdctsvd.1:0123456789ab
+    """
+    from assay.provenance.records import find as find_entries
+
+    found = find_entries(open_workspace(ctx), what)
+    for by, item in found:
+        _print(by, item, as_json)
+    if not found:
+        talk(ctx, "nothing found")
+        ctx.exit(3)
+
+
+def _print(by: str, item: Found, as_json: bool) -> None:
+    from assay.provenance.text import safe_text
+
+    entry = item.entry
+    document: dict[str, Any] = {
+        "by": by,
+        "index": item.receipt.index,
+        "leaf_hash": item.receipt.leaf_hash.hex(),
+        "digest": str(entry.digest),
+        "media_type": entry.media_type,
+        "time": entry.time,
+        "mark": str(entry.mark) if entry.mark else None,
+        "manifest_label": entry.manifest_label or None,
+        "source_type": entry.source_type or None,
+        "generator": entry.generator or None,
+        "distance": item.distance,
+        "receipt": item.receipt.text,
+    }
+    if as_json:
+        emit(document)
+        return
+    near = f", {item.distance} of 256 bits differ" if by == "fingerprint" else ""
+    click.echo(f"entry {item.receipt.index} by {by}{near}: {entry.digest} {entry.media_type} {safe_text(entry.time)}")
+
+
+@click.command()
+@click.argument("what", metavar="INDEX|RECEIPT-FILE")
+@click.option("--file", "path", type=FILE, help="With a receipt file: also check that it is this file's.")
+@json_option
+@click.pass_context
+def receipt(ctx: click.Context, what: str, path: Path | None, as_json: bool) -> None:
+    """Print the receipt of an entry, or check a receipt file (offline, against the workspace's ledger key).
+
+    \b
+    Examples:
+      assay ledger receipt 12 > 12.tlog-proof
+      assay ledger receipt signed.jpg.tlog-proof --file signed.jpg
+    """
+    workspace = open_workspace(ctx)
+    if what.isdigit():
+        found: Receipt = workspace.log.receipt(int(what))
+        if as_json:
+            emit({"index": found.index, "leaf_hash": found.leaf_hash.hex(), "receipt": found.text})
+        else:
+            click.echo(found.text, nl=False)
+        return
+    from assay.provenance.records import check_receipt
+
+    problem, checked = check_receipt(workspace, Path(what), path)
+    if as_json:
+        emit({"path": what, "valid": not problem, "problem": problem or None, "index": checked.index if checked else None})
+    else:
+        click.echo(problem or f"the receipt holds: entry {checked.index if checked else '?'} of {workspace.settings.origin}")
+    ctx.exit(1 if problem else 0)
+
+
+@click.command()
+@json_option
+@click.pass_context
+def check(ctx: click.Context, as_json: bool) -> None:
+    """Re-derive the whole ledger, entry by entry, and name whatever does not fit. Exit code 1 if anything is."""
+    workspace = open_workspace(ctx)
+    size, problems = workspace.log.size, workspace.log.check()
+    if as_json:
+        emit({"origin": workspace.settings.origin, "size": size, "problems": problems})
+    else:
+        for problem in problems:
+            click.echo(problem)
+        if not problems:
+            click.echo(f"{workspace.settings.origin}: {size} entries, all as they were signed")
+    ctx.exit(1 if problems else 0)

@@ -1,0 +1,106 @@
+"""``assay trust``."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from assay.cli.door import emit, json_option, open_workspace, talk
+from assay.cli.lazy import LazyGroup
+
+if TYPE_CHECKING:
+    from assay.provenance.keys.trust import TrustList
+
+trust = LazyGroup(
+    "trust",
+    help="Choose whose signatures count. Lists are kept apart by kind, each with source, date and hash.",
+    lazy={
+        "add": ("assay.cli.trust:add", "Add a PEM list."),
+        "list": ("assay.cli.trust:list_", "Show the lists."),
+        "remove": ("assay.cli.trust:remove", "Remove a list."),
+    },
+)
+kind_option = click.option(
+    "--kind", type=click.Choice(["signer", "tsa", "cawg"]), required=True, help="What its members may vouch for."
+)
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
+@kind_option
+@click.option("--name", help="The list's name.  [default: the file's]")
+@click.option("--source", help="Where it came from.  [default: the file's path]")
+@click.option("--date", "date_", type=click.DateTime(["%Y-%m-%d"]), help="Its date.  [default: today]")
+@click.option("--frozen", is_flag=True, help="Its keeper no longer changes it (as the interim C2PA list).")
+@json_option
+@click.pass_context
+def add(
+    ctx: click.Context, path: Path, kind: str, name: str | None, source: str | None, date_: dt.datetime | None,
+    frozen: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Add a PEM list of certificate authorities, or of certificates trusted by themselves.
+
+    \b
+    Examples:
+      assay trust add C2PA-TRUST-LIST.pem --kind signer --name c2pa --date 2026-08-21
+      assay trust add C2PA-TSA-TRUST-LIST.pem --kind tsa --name c2pa-tsa --date 2026-08-21
+    """
+    from assay.provenance.errors import InputError
+
+    workspace = open_workspace(ctx)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+    entry = workspace.trust.add(
+        data,
+        name=name or "".join(c if c.isalnum() or c in "._-" else "-" for c in path.stem.lower()).strip("-._"),
+        kind=kind,
+        source=source or str(path),
+        date=date_.date() if date_ else workspace.now().date(),
+        frozen=frozen,
+    )
+    if as_json:
+        emit(entry.to_json())
+    else:
+        click.echo(_line(entry))
+    if entry.development:
+        talk(ctx, "note: this list holds a DEVELOPMENT authority; anyone who has its key can sign in its name")
+
+
+@click.command("list")
+@json_option
+@click.pass_context
+def list_(ctx: click.Context, as_json: bool) -> None:
+    """Show the lists with kind, source, date, hash and number of members."""
+    entries = open_workspace(ctx).trust.lists()
+    for entry in entries:
+        if as_json:
+            emit(entry.to_json())
+        else:
+            click.echo(_line(entry))
+    if not entries:
+        talk(ctx, "no trust lists: every signer is unknown until you add one")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--kind", type=click.Choice(["signer", "tsa", "cawg"]), help="Tells lists of one name apart.")
+@click.pass_context
+def remove(ctx: click.Context, name: str, kind: str | None) -> None:
+    """Remove a list."""
+    entry = open_workspace(ctx).trust.remove(name, kind)
+    talk(ctx, f"removed {entry.kind} list {entry.name}")
+
+
+def _line(entry: TrustList) -> str:
+    from assay.provenance.text import safe_text
+
+    marks = "".join(f" [{m}]" for m, on in (("development", entry.development), ("frozen", entry.frozen)) if on)
+    return (
+        f"{entry.kind:6} {entry.name}{marks}  {entry.date}  sha256:{entry.sha256[:16]}  "
+        f"{entry.anchors} authorities, {entry.end_entities} certificates  {safe_text(entry.source, 200)}"
+    )
