@@ -50,8 +50,8 @@ _WIDE_GREY = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 # JPEG segments that are not carried over by themselves: written anew by the encoder, or bound to old bytes.
 _OWN_SEGMENTS = (b"JFIF\0", b"JFXX\0", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"MPF\0",
                  b"Adobe", b"JP")  # fmt: skip
-_PNG_KEPT = frozenset({b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs", b"tIME",
-                       b"tEXt", b"zTXt", b"iTXt"})  # fmt: skip
+# The ancillary chunks that Pillow writes as they are given; resolution, EXIF, ICC and XMP go by their own way.
+_PNG_KEPT = frozenset({b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tIME", b"tEXt", b"zTXt", b"iTXt"})
 _TIFF_KEPT = (33723, 34377)  # IPTC-IIM and Photoshop's resources
 _PNG_XMP = b"XML:com.adobe.xmp\0"
 
@@ -102,7 +102,10 @@ def decode_isolated(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Pictur
 
 
 def metadata_of(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[bytes, bytes, dict[str, str]]:
-    """Return a picture's XMP, EXIF and text without decoding its samples; raises what ``decode`` raises."""
+    """Return a picture's XMP, EXIF and text; raises what ``decode`` raises.
+
+    Samples are decoded for PNG only, whose text may follow them.
+    """
     load_codecs()
     name = FORMATS.get(sniff_stream(stream)[1])
     if name is None:
@@ -112,8 +115,6 @@ def metadata_of(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[byte
         exif = _orientation(image, name, [])[1]
         xmp = _raw(image.info.get("xmp"))
         text = _text(image, limits, [])
-        if name == "PNG":
-            text |= _late_text(stream, limits)
     return _bounded("XMP", xmp, limits, {}, []), _bounded("EXIF", exif, limits, {}, []), text
 
 
