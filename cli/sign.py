@@ -93,7 +93,6 @@ def _sign_all(
     as_json: bool,
 ) -> int:
     from assay.cli.failure import say
-    from assay.cli.show import show_signed
     from assay.provenance.errors import AssayError
 
     workspace = open_workspace(ctx)
@@ -111,6 +110,8 @@ def _sign_all(
             if as_json:
                 emit(signed.to_json())
             else:
+                from assay.cli.show import show_signed
+
                 show_signed(signed, console())
             if signed.development:
                 talk(ctx, "note: signed with a development certificate, which nobody else trusts")

@@ -94,7 +94,6 @@ def _one(
     ctx: click.Context, workspace: Workspace, path: Path, policy_name: str | None, checks: str, as_json: bool
 ) -> tuple[int, Report | None]:
     from assay.cli.failure import say
-    from assay.cli.show import show_report
     from assay.provenance.errors import AssayError
 
     chosen = tuple(c.strip() for c in checks.split(",") if c.strip()) or None
@@ -117,6 +116,8 @@ def _one(
     if as_json:
         emit(report.to_json())
     else:
+        from assay.cli.show import show_report
+
         show_report(report, console(), is_verbose(ctx))
     return VERDICT_CODES.get(str(report.verdict), 0), report
 

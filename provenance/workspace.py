@@ -359,7 +359,7 @@ def _furnish(home: Path, origin: str, passphrase: bytes | None, now: dt.datetime
     seed = secrets.token_bytes(SEED_BYTES)
     write_secret(keys / "ledger.seed", seed)
     TrustStore.create(home / TRUST)
-    load_plugin("assay.logs", "sql").create(_sqlite_url(home, LEDGER_FILE), origin=origin, seed=seed)
+    load_plugin("assay.logs", "sql").create(_sqlite_url(home, LEDGER_FILE), origin=origin, seed=seed).close()
     (home / SETTINGS).write_text(
         "# Settings of an Assay workspace; docs/formats/workspace.md explains each.\n"
         f"version = {VERSION}\n"

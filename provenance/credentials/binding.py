@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from assay.provenance.files.structure import content_overlap
+from assay.provenance.files.walk_containers import judge_paths
 
-# BMFF boxes that may be left out of the hash: the manifest itself and boxes without samples (C2PA 2.x §18.7).
-_CONTENT_BOXES = ("mdat", "idat", "moov", "meta", "moof")
-_HARMLESS_INSIDE = ("/moov[1]/pssh", "/moov/pssh", "/moof/pssh")
 _CHUNK = 1 << 20
 
 
@@ -27,11 +25,13 @@ class Binding:
 
     ``uncovered``: (start, length) of content bytes outside the hash. ``boxes``: content boxes outside it.
     ``holds``: whether our own hash over the covered bytes matches the signed one; None where not computed.
+    ``fragmented``: the file is the first part of a stream whose other parts are needed to check it (DASH).
     """
 
     uncovered: tuple[tuple[int, int], ...] = ()
     boxes: tuple[str, ...] = ()
     holds: bool | None = None
+    fragmented: bool = False
 
 
 def examine(
@@ -49,6 +49,7 @@ def examine(
     ranges: list[tuple[int, int]] = []
     boxes: list[str] = []
     holds: bool | None = None
+    fragmented = False
     for name, assertion in store.items():
         if not isinstance(assertion, dict):
             continue
@@ -59,14 +60,11 @@ def examine(
             if recompute:
                 holds = _matches(stream, own, assertion) and holds is not False
         elif name.startswith("c2pa.hash.bmff"):
-            boxes += [path for path in (str(e.get("xpath", "")) for e in exclusions) if _holds_content(path)]
+            content, _ = judge_paths(exclusions)
+            boxes += content
+            fragmented |= any(isinstance(m, dict) and m.get("initHash") for m in assertion.get("merkle") or [])
     parts = content_overlap(stream, media_type, ranges) if ranges else []
-    return Binding(tuple(parts or ()), tuple(boxes), holds)
-
-
-def _holds_content(path: str) -> bool:
-    first = path.lstrip("/").partition("/")[0].partition("[")[0]
-    return first in _CONTENT_BOXES and path not in _HARMLESS_INSIDE
+    return Binding(tuple(parts or ()), tuple(boxes), holds, fragmented)
 
 
 def _matches(stream: BinaryIO, ranges: list[tuple[int, int]], assertion: Mapping[str, Any]) -> bool:

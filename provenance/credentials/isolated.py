@@ -53,7 +53,10 @@ def read_manifest(
         message=str(header["message"]),
     )
     binding = Binding(
-        tuple((int(a), int(b)) for a, b in header["uncovered"]), tuple(header["boxes"]), header["holds"]
+        tuple((int(a), int(b)) for a, b in header["uncovered"]),
+        tuple(header["boxes"]),
+        header["holds"],
+        bool(header["fragmented"]),
     )
     return interpret(raw, binding, now=now, lists=lists, limits=limits)
 
@@ -68,5 +71,6 @@ def _pack(raw: RawManifest, binding: Binding) -> Answer:
         "uncovered": [list(r) for r in binding.uncovered],
         "boxes": list(binding.boxes),
         "holds": binding.holds,
+        "fragmented": binding.fragmented,
     }
-    return Answer(header, [raw.store])
+    return Answer(header, (raw.store,))

@@ -115,8 +115,9 @@ class _Judgement:
         if failures & REVOKED:
             self.reasons.insert(0, "The signing certificate was revoked.")
         if state is ManifestState.MALFORMED:
-            broken = sorted(c for c in failures - NEUTRAL if not c.startswith(("cawg.", "signingCredential.")))
-            self.reasons.append(f"The credentials break rules of their format ({', '.join(broken)}); nothing proves a change.")
+            broken = sorted(c for c in failures - NEUTRAL - CHANGED if not c.startswith(("cawg.", "signingCredential.")))
+            if broken:
+                self.reasons.append(f"The credentials break rules of their format ({', '.join(broken)}).")
         if state is ManifestState.UNTRUSTED and not self.reasons:
             self.reasons.append("The signature holds, but the signer is not on a list that you chose.")
         return state
@@ -178,7 +179,10 @@ class _Judgement:
         return SigningTime(str(value), trust)
 
     def _refused_but_unchanged(self, failures: set[str]) -> bool:
-        """Whether the only proof of change is a rule that older files break although their bytes still match."""
+        """Whether the only proof of change is none: a part of a stream, or a rule that older files break."""
+        if self.binding.fragmented and failures & CHANGED == {"assertion.bmffHash.mismatch"}:
+            self.reasons.append("This is the first part of a stream; it can be checked only with its other parts.")
+            return True
         if failures & CHANGED != {"assertion.dataHash.mismatch"} or not self.binding.holds:
             return False
         self.reasons.append("The engine refuses how this file was hashed; the covered bytes are as they were signed.")
