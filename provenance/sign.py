@@ -19,7 +19,7 @@ from assay.provenance.asset import Asset, Digest
 from assay.provenance.claim import Claim
 from assay.provenance.credentials import engine
 from assay.provenance.credentials.definition import definition
-from assay.provenance.credentials.isolated import read_manifest
+from assay.provenance.credentials.isolated import read_manifest, sign_isolated
 from assay.provenance.entry import Entry, Recovery
 from assay.provenance.errors import AssayError, InputError, LimitError, UnsupportedError
 from assay.provenance.files.atomic import atomic_output, refuse_same_file
@@ -241,7 +241,9 @@ def _sign(
         )
         draft.stream.seek(0)
         try:
-            store = engine.sign(request, draft.stream, target, signer=setup.signer, tsa=setup.tsa)
+            store = sign_isolated(
+                request, draft.stream, target, signer=setup.signer, tsa=setup.tsa, limits=setup.limits
+            )
         except AssayError as error:
             error.path = error.path or str(asset.path)
             raise

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import c2pa
 
-from assay.provenance.errors import CredentialError, InputError, MalformedError, NetworkError, UnsupportedError
+from assay.provenance.errors import AssayError, CredentialError, InputError, MalformedError, NetworkError, UnsupportedError
 from assay.provenance.keys.certificates import CLAIM_SIGNING_EKUS
 from assay.provenance.keys.signers import Signer
 
@@ -172,12 +172,13 @@ def sign(
     signer: Signer,
     tsa: str | None = None,
 ) -> bytes:
-    """Sign ``source`` into ``target`` and return the manifest store.
+    """Sign ``source`` into ``target`` and return the manifest store. Call it in a worker: see isolated.py.
 
     Raises CredentialError for what the engine holds against key or certificate, NetworkError where the
     time-stamp authority fails, UnsupportedError and MalformedError for the file. ``target`` is then rubbish.
     """
     failure: list[Exception] = []
+    watched = _Watched(target)
 
     def callback(message: bytes) -> bytes:
         try:
@@ -204,11 +205,37 @@ def sign(
                 builder.set_no_embed()
             if request.remote_url:
                 builder.set_remote_url(request.remote_url)
-            return bytes(builder.sign(native, _engine_type(request.media_type), source, target))
+            return bytes(builder.sign(native, _engine_type(request.media_type), source, watched))
     except c2pa.C2paError as error:
         if failure:
             raise CredentialError(f"the signer failed: {failure[0]}") from error
+        if watched.failure:
+            reason = watched.failure.strerror or str(watched.failure)
+            raise AssayError(f"the signed file could not be written: {reason}", hint="make room and run it again") from error
         raise _sign_failure(str(error), type(error).__name__, tsa) from error
+
+
+class _Watched:
+    """A target stream that remembers why a write failed; the engine only says that one did."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.failure: OSError | None = None
+        self.read, self.seek, self.tell = stream.read, stream.seek, stream.tell
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self.failure = error
+            raise
 
 
 def _add_ingredient(builder: Any, item: Ingredient) -> None:

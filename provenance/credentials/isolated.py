@@ -1,17 +1,23 @@
-"""Reading credentials in a worker that may die: the engine is native code and the file is hostile."""
+"""Reading and signing in a worker that may die: the engine is native code and the file is hostile.
+
+The engine never runs in the parent: it starts threads of its own there, and a child forked later would wait for
+them for ever (measured with PDF).
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 from assay.provenance.credentials import engine
 from assay.provenance.credentials.binding import Binding, examine
-from assay.provenance.credentials.engine import Anchors, RawManifest
+from assay.provenance.credentials.engine import Anchors, RawManifest, SignRequest
 from assay.provenance.credentials.reader import interpret
 from assay.provenance.credentials.status import CHANGED
 from assay.provenance.files.worker import Answer, run
+from assay.provenance.keys.signers import Signer
 from assay.provenance.limits import Limits
 from assay.provenance.manifest import Manifest
 
@@ -59,6 +65,21 @@ def read_manifest(
         bool(header["fragmented"]),
     )
     return interpret(raw, binding, now=now, lists=lists, limits=limits)
+
+
+def sign_isolated(
+    request: SignRequest, source: BinaryIO, target: BinaryIO, *, signer: Signer, tsa: str | None, limits: Limits
+) -> bytes:
+    """Sign ``source`` into the open file ``target`` and return the manifest store; raises as ``engine.sign`` does."""
+
+    def work(own: BinaryIO) -> Answer:
+        with os.fdopen(os.dup(target.fileno()), "r+b") as out:
+            store = engine.sign(request, own, out, signer=signer, tsa=tsa)
+        return Answer({}, (store,))
+
+    target.flush()
+    also = [target, *(i.stream for i in request.ingredients)]
+    return bytes(run(work, source, limits, also=also, writes=True).blobs[0])
 
 
 def _pack(raw: RawManifest, binding: Binding) -> Answer:

@@ -1,1 +1,1 @@
-"""Files under limits: what they are, one canonical decode, their metadata and layout, and writing them whole."""
+"""Files under limits: what they are, one canonical decode, metadata, byte layout, and writing them whole."""

@@ -13,7 +13,11 @@ from typing import BinaryIO
 from assay.provenance.errors import AssayError, UsageError
 from assay.provenance.text import safe_text
 
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "a file so large is not allowed here"}  # fmt: skip
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file so large is not allowed here",
+}
 
 
 @contextlib.contextmanager

@@ -111,7 +111,7 @@ def put_webp(source: BinaryIO, target: BinaryIO, change: Change, limits: Limits)
 
 
 def _vp8x(name: bytes, data: bytes) -> bytes:
-    """Return the extended header that a simple WebP file implies (RFC 9649 sections 2.5 to 2.7; RFC 6386, 9.1)."""
+    """Return the extended header that a simple WebP file implies (RFC 9649, 2.5 to 2.7; RFC 6386, 9.1)."""
     if name == b"VP8 " and len(data) >= 10 and data[3:6] == b"\x9d\x01\x2a":
         width, height = (int.from_bytes(data[i : i + 2], "little") & 0x3FFF for i in (6, 8))
         alpha = False
@@ -145,7 +145,7 @@ def put_pdf(source: BinaryIO, target: BinaryIO, source_type: str, label: str, li
                     if label and "TC260:AIGC" not in metadata:
                         metadata["TC260:AIGC"] = label
                 document.save(out, fix_metadata_version=False)
-        except pikepdf.PdfError as error:
+        except (pikepdf.PdfError, pikepdf.PasswordError) as error:
             raise UnsupportedError(f"cannot be rewritten: {safe_text(error, 200)}") from error
         return Answer({}, (out.getvalue(),))
 

@@ -54,6 +54,10 @@ _NAMES = (
     (re.compile(r"\bDALL[-·]E\b"), "DALL-E"),
     (re.compile(r"\bMade with Google AI\b"), "Google AI"),
 )
+_NAME_FIELDS = frozenset(
+    {"Software", "Source", "Title", "Description"}
+    | {f"EXIF {name}" for name in ("Software", "Make", "Artist", "ImageDescription")}
+)
 _GROK = re.compile(r"^Signature: [A-Za-z0-9+/=]{40,}$")
 _UUID = re.compile(r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 
@@ -177,8 +181,8 @@ def add_disclosure(
 
     ``source_type`` is an IPTC short name or URI, ``label`` as ``aigc_label`` makes it. Pictures are not
     decoded: a segment or chunk is inserted, existing XMP is extended. False, with nothing useful in
-    ``target``, for other formats (for TIFF, AVIF, HEIC see ``with_disclosure``), for packets that do not fit or
-    cannot be parsed, and for PDFs that are encrypted or signed. Raises MalformedError for broken files.
+    ``target``, for other formats (for TIFF, AVIF, HEIC see ``with_disclosure``), for packets that do not fit
+    or cannot be parsed, and for PDFs that are encrypted or signed. Raises MalformedError for broken files.
     """
 
     def change(packet: bytes) -> bytes:
@@ -300,8 +304,7 @@ def _generator(key: str, value: str, texts: dict[str, str]) -> str:
         return "Stable Diffusion web UI"
     if key == "EXIF ImageDescription" and _GROK.match(value) and _UUID.match(texts.get("EXIF Artist", "")):
         return "Grok"
-    if key in ("Software", "Source", "Title", "Description", "EXIF Software", "EXIF Make", "EXIF ImageDescription",
-               "EXIF Artist"):  # fmt: skip
+    if key in _NAME_FIELDS:
         return next(iter(_named(value)), "")
     return ""
 

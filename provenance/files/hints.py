@@ -39,7 +39,7 @@ class Source:
 
 
 def read_source(stream: BinaryIO, media_type: str, limits: Limits) -> Source:
-    """Gather the metadata blocks of a file; pictures through their decoder's header reader, PDF through pikepdf.
+    """Gather the metadata blocks of a file; pictures through their decoder's header reader, PDF by pikepdf.
 
     Of other formats only XMP is looked for, by its packet's own tags (XMP specification part 3, section 2,
     packet scanning), in the first 64 MiB.
@@ -66,7 +66,14 @@ def _pdf_xmp(stream: BinaryIO, limits: Limits) -> bytes:
             if "/Metadata" not in document.Root:
                 return b""
             data = bytes(document.Root.Metadata.read_bytes())
-    except (pikepdf.PdfError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (
+        pikepdf.PdfError,
+        pikepdf.PasswordError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        KeyError,
+    ) as error:
         raise UnsupportedError("is a PDF that cannot be opened") from error
     return data if len(data) <= limits.metadata_bytes else b""
 

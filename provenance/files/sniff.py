@@ -60,7 +60,8 @@ _MAGIC: tuple[tuple[int, bytes, Kind, str], ...] = (
 # first of these types that any of its brands names, so that a "mif1" container says what it really carries.
 _BRANDS: tuple[tuple[frozenset[bytes], Kind, str], ...] = (
     (frozenset({b"avif", b"avis"}), Kind.IMAGE, "image/avif"),
-    (frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}), Kind.IMAGE, "image/heic"),
+    (frozenset({b"hei" + c for c in (b"c", b"x", b"m", b"s")}), Kind.IMAGE, "image/heic"),
+    (frozenset({b"hev" + c for c in (b"c", b"x", b"m", b"s")}), Kind.IMAGE, "image/heic"),
     (frozenset({b"crx "}), Kind.IMAGE, "image/x-canon-cr3"),
     (frozenset({b"qt  "}), Kind.VIDEO, "video/quicktime"),
     (frozenset({b"M4A ", b"M4B ", b"M4P "}), Kind.AUDIO, "audio/mp4"),
@@ -112,7 +113,7 @@ def open_asset(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[Asset
     """Open one file, once, and say what it is; the caller closes the stream, which stands at its start.
 
     Size is checked on the open descriptor before a byte is read, so that what is hashed is what was measured.
-    A link that the user names is followed; anything but a regular file is refused without waiting for a writer.
+    A link that the user names is followed; anything but a regular file is refused without waiting.
 
     Raises InputError (missing, unreadable, not a regular file), MalformedError (empty), LimitError
     (larger than ``limits.file_bytes``).
@@ -253,7 +254,7 @@ def _c2pa_store(head: bytes) -> tuple[Kind, str] | None:
 
 
 def _pdf(head: bytes) -> tuple[Kind, str] | None:
-    # ISO 32000 readers accept the header within the first 1,024 bytes, but only where nothing else claims them.
+    # Readers accept the header within the first 1,024 bytes; here only where nothing else claims them.
     if head[:5] == b"%PDF-" or (b"%PDF-" in head[:1024] and head[:1024].lstrip()[:5] == b"%PDF-"):
         return Kind.DOCUMENT, "application/pdf"
     return None

@@ -1,8 +1,8 @@
 """What the bytes of a file are: picture or sound, metadata, or something appended.
 
-A C2PA data hash may leave ranges out, and a reader calls the file intact whatever stands in them. Whether that
-is harmless depends on what the ranges cover; this module says so, from the file as it is now. It errs on the
-strict side: bytes not known to be metadata are content.
+A C2PA data hash may leave ranges out, and a reader calls the file intact whatever stands in them. Whether
+that is harmless depends on what the ranges cover; this module says so, from the file as it is now. It errs on
+the strict side: bytes not known to be metadata are content.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def riff(view: View, out: Map, limits: Limits) -> None:
 
 
 def boxes(view: View, out: Map, limits: Limits) -> None:
-    """Walk the top-level boxes of an ISO base media file (ISO/IEC 14496-12); the rest after them is appended."""
+    """Walk the top-level boxes of an ISO base media file (ISO/IEC 14496-12); what follows is appended."""
     at = 0
     while at + 8 <= view.size:
         name, end = _box(view, at)
@@ -106,10 +106,10 @@ def _box(view: View, at: int) -> tuple[bytes, int | None]:
 def judge_paths(exclusions: list[dict[str, object]]) -> tuple[list[str], list[str]]:
     """Sort the box paths that a ``c2pa.hash.bmff`` assertion leaves out: (content, offset tables).
 
-    ``exclusions`` is the assertion's list as c2pa-python's ``detailed_json`` gives it. Harmless, and in neither
-    list, are ``/ftyp``, ``/free``, ``/skip``, ``/mfra``, and ``/uuid`` where it is tied to the C2PA identifier.
-    The offset tables are those that C2PA 1.x told every signer to leave out; they choose which bytes are shown,
-    so that a signature over such a file says less, but their being left out is no sign of ill will.
+    ``exclusions`` is the assertion's list as c2pa-python's ``detailed_json`` gives it. Harmless, and in
+    neither list, are ``/ftyp``, ``/free``, ``/skip``, ``/mfra``, and ``/uuid`` where it is tied to the C2PA
+    identifier. The offset tables are those that C2PA 1.x told every signer to leave out; they choose which
+    bytes are shown, so that a signature over such a file says less, but leaving them out shows no ill will.
     """
     content: list[str] = []
     tables: list[str] = []

@@ -67,9 +67,7 @@ def jpeg(view: View, out: Map, limits: Limits) -> None:
 def _jpeg_picture(view: View, at: int, out: Map) -> int:
     at += 2
     while True:
-        start = at
-        if view.read(at, 1) != b"\xff":
-            raise MalformedError(f"has no JPEG marker at byte {at}")
+        at = start = _next_marker(view, at)
         while view.read(at, 1) == b"\xff":
             at += 1
         marker = view.read(at, 1)[0]
@@ -91,6 +89,17 @@ def _jpeg_picture(view: View, at: int, out: Map) -> int:
             out.add(f"APP{marker - 0xE0}", start, at)
         if marker == 0xDA:
             at = _jpeg_scan(view, at)
+
+
+def _next_marker(view: View, at: int) -> int:
+    """Step over bytes that are no marker, as libjpeg does; they count as content."""
+    while at < view.size:
+        piece = view.peek(at, 1 << 16)
+        found = piece.find(b"\xff")
+        if found >= 0:
+            return at + found
+        at += len(piece)
+    raise MalformedError("ends within its picture: the JPEG end marker is missing")
 
 
 def _jpeg_scan(view: View, at: int) -> int:
@@ -210,7 +219,8 @@ def _tiff_directory(
             for start, size in zip(numbers.get(offsets, ()), numbers.get(sizes, ()), strict=False)
         ]
     end = at + count_bytes + count * entry_bytes
-    return view.number(end, width, order), numbers.get(_SUB_IFDS, [])[:_MAX_ENTRIES]
+    following = view.number(end, width, order) if end + width <= view.size else 0  # some writers leave it out
+    return following, numbers.get(_SUB_IFDS, [])[:_MAX_ENTRIES]
 
 
 def _tiff_numbers(view: View, at: int, items: int, size: int, order: Literal["big", "little"]) -> list[int]:

@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NoReturn
 
@@ -95,11 +95,18 @@ def isolation() -> str:
 
 
 def buffer(size: int) -> memoryview:
-    """Return ``size`` zeroed writable bytes; in a child, shared memory that an Answer's blob crosses in uncopied."""
+    """Return ``size`` zeroed writable bytes; in a child, shared memory in which a blob crosses uncopied."""
     return memoryview(bytearray(size)) if _arena is None else _arena.take(size)
 
 
-def run(function: Callable[[BinaryIO], Answer], stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Answer:
+def run(
+    function: Callable[[BinaryIO], Answer],
+    stream: BinaryIO,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    also: Sequence[BinaryIO] = (),
+    writes: bool = False,
+) -> Answer:
     """Call ``function(stream)`` in a child and return its answer; blobs come back as memoryviews.
 
     ``function`` may be any callable, closures too: it is inherited, not sent. It sees its own stream on the
@@ -120,7 +127,7 @@ def run(function: Callable[[BinaryIO], Answer], stream: BinaryIO, limits: Limits
     try:
         child = _fork()
         if child == 0:
-            _child(function, stream, limits, arena, writer)
+            _child(function, stream, limits, arena, writer, also, writes)
     except BaseException:
         os.close(writer)
         os.close(reader)
@@ -233,7 +240,13 @@ def _obituary(status: int, limits: Limits) -> AssayError:
 
 
 def _child(
-    function: Callable[[BinaryIO], Answer], stream: BinaryIO, limits: Limits, arena: _Arena, writer: int
+    function: Callable[[BinaryIO], Answer],
+    stream: BinaryIO,
+    limits: Limits,
+    arena: _Arena,
+    writer: int,
+    also: Sequence[BinaryIO],
+    writes: bool,
 ) -> NoReturn:
     """Run in the child: nothing here may return, flush, or run the parent's exit handlers."""
     global _arena
@@ -242,7 +255,8 @@ def _child(
         _arena = arena
         gc.disable()  # collecting the parent's garbage would close descriptor numbers that are ours now
         own, keep = _own_stream(stream)
-        _confine(limits, {writer, *keep})
+        others = {s.fileno() for s in also if not isinstance(s, io.BytesIO)}
+        _confine(limits, {writer, *keep, *others}, limits.file_bytes if writes else 0)
         try:
             with _as_assay_errors(limits):
                 frame = _pack(function(own), arena)
@@ -328,7 +342,7 @@ def _own_stream(stream: BinaryIO) -> tuple[BinaryIO, set[int]]:
     return io.BufferedReader(_Positioned(descriptor, os.fstat(descriptor).st_size), 1 << 16), {descriptor}
 
 
-def _confine(limits: Limits, keep: set[int]) -> None:
+def _confine(limits: Limits, keep: set[int], writable: int) -> None:
     """Take from the child what a decoder does not need."""
     import resource
 
@@ -358,7 +372,7 @@ def _confine(limits: Limits, keep: set[int]) -> None:
             os.close(adjust)
     wanted = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_FSIZE: writable,
         resource.RLIMIT_NOFILE: OPEN_FILES + max(keep, default=0),
         resource.RLIMIT_CPU: limits.worker_cpu_seconds + 1,
         resource.RLIMIT_AS: _address_space() + limits.worker_memory_bytes,

@@ -13,9 +13,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from assay.provenance.errors import UnsupportedError
-from assay.provenance.files.picture import FORMATS, as_stored, load_codecs
+from assay.provenance.files.picture import FORMATS, load_codecs
+from assay.provenance.files.samples import as_stored
 from assay.provenance.media import Picture, Samples
 from assay.provenance.text import safe_text
 

@@ -1,0 +1,390 @@
+"""Reports as one self-contained HTML page: nothing in it runs, and nothing in it is fetched.
+
+What the page promises (tests/provenance/test_page.py): no script, no request, and no string from a file that
+is not first made visible (``safe_text``) and then escaped. Both happen for every expression of the template,
+so that a forgotten filter cannot undo them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from assay.provenance import wording
+from assay.provenance.keys.certificates import DEVELOPMENT
+from assay.provenance.manifest import Action, Ingredient, Manifest, ManifestState
+from assay.provenance.preview import Preview
+from assay.provenance.recovered import Recovered
+from assay.provenance.report import Integrity, Report, Verdict
+from assay.provenance.text import safe_text
+
+__all__ = ["Preview", "fragment", "page"]
+
+REGIONS = 40
+"""Most changed regions drawn on a picture."""
+HISTORY = 200
+"""Most ancestors, actions of one of them, and status codes shown."""
+RAW_CHARS = 200_000
+"""Longest raw text (JSON, receipt) shown."""
+PICTURE_REM = 34
+"""Greatest height of a picture, in rem."""
+
+
+def page(reports: Sequence[tuple[Report, Preview | None]], title: str) -> str:
+    """Return one HTML document with all reports, and an index at the top where there are several."""
+    views = [_view(report, preview, f"report-{n}") for n, (report, preview) in enumerate(reports, 1)]
+    return _environment().get_template("page.html").render(title=title, views=views)
+
+
+def fragment(report: Report, preview: Preview | None = None) -> str:
+    """Return one report as HTML to put into another document, its style included."""
+    view = _view(report, preview, f"report-{report.asset.digest.hex[:12]}")
+    return _environment().get_template("fragment.html").render(view=view)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: value if isinstance(value, Markup) else safe_text(value),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A report as the template takes it: the report itself, and what has to be worked out in Python."""
+
+    id: str
+    report: Report
+    name: str
+    label: str
+    means: str
+    does_not_mean: str
+    axes: tuple[dict[str, str], ...]
+    plate: dict[str, Any] | None
+    regions: tuple[dict[str, Any], ...]
+    more_regions: int
+    evidence: tuple[dict[str, Any], ...]
+    history: tuple[dict[str, Any], ...]
+    certificates: tuple[dict[str, Any], ...]
+    recovered: dict[str, Any] | None
+    without: tuple[dict[str, Any], ...]
+    weight: tuple[str, ...]
+    not_checked: tuple[str, ...]
+    codes: tuple[dict[str, Any], ...]
+    raw: tuple[str, ...]
+
+
+def _view(report: Report, preview: Preview | None, ident: str) -> _View:
+    regions = _regions(report.recovered)
+    return _View(
+        id=ident,
+        report=report,
+        name=report.asset.path.name,
+        label=wording.LABELS[report.verdict],
+        means=wording.MEANS[report.verdict],
+        does_not_mean=wording.DOES_NOT_MEAN[report.verdict],
+        axes=_axes(report),
+        plate=_plate(report, preview),
+        regions=regions[:REGIONS],
+        more_regions=max(0, len(regions) - REGIONS),
+        evidence=_evidence(report),
+        history=tuple(_history(report)),
+        certificates=tuple(_certificates(report)),
+        recovered=_recovered(report.recovered),
+        without=_without(report),
+        weight=tuple(_weight(report)),
+        not_checked=wording.not_checked(report),
+        codes=tuple(_codes(report)),
+        raw=_lines(json.dumps(report.to_json(), indent=2, ensure_ascii=True)),
+    )
+
+
+def _axes(report: Report) -> tuple[dict[str, str], ...]:
+    """Name, question and sentence of each axis, and how its hallmark is struck: ``struck``, ``half``, ``split``, ``blank``."""
+    integrity = {Integrity.UNKNOWN: "blank", Integrity.ALTERED: "split"}.get(report.integrity, "struck")
+    origin = {"trusted": "struck", "unknown": "blank"}.get(report.origin.status, "half")
+    synthesis = {"declared": "struck", "marked": "struck", "none": "blank", "not-examined": "blank"}
+    return (
+        {
+            "name": "Integrity",
+            "question": "Is it what was signed or logged?",
+            "sentence": wording.integrity_sentence(report),
+            "mark": integrity,
+        },
+        {
+            "name": "Origin",
+            "question": "Who vouches for it?",
+            "sentence": wording.origin_sentence(report),
+            "mark": origin,
+        },
+        {
+            "name": "Synthesis",
+            "question": "Does anything say AI?",
+            "sentence": wording.synthesis_sentence(report),
+            "mark": synthesis.get(report.synthesis, "half"),
+        },
+    )
+
+
+# ------------------------------------------------------------------------------------------- the pictures
+
+
+def _plate(report: Report, preview: Preview | None) -> dict[str, Any] | None:
+    """The pictures with their sizes; the URIs are the only strings that pass unescaped, as Preview vouches for them."""
+    if preview is None:
+        return None
+    ratio = preview.width / preview.height
+    original_ratio = preview.original_width / preview.original_height if preview.original_height else ratio
+    return {
+        "received": Markup(preview.received),  # noqa: S704
+        "original": Markup(preview.original),  # noqa: S704
+        "width": preview.width,
+        "height": preview.height,
+        "max_width": f"{min(ratio * PICTURE_REM, max(preview.width, 240) / 16):.2f}",
+        "original_max_width": f"{original_ratio * PICTURE_REM:.2f}",
+        "original_width": preview.original_width,
+        "original_height": preview.original_height,
+        "notes": preview.notes,
+        "matches": bool(report.recovered and report.recovered.matches),
+        "alignment": _alignment(report.recovered),
+    }
+
+
+def _alignment(recovered: Recovered | None) -> str:
+    comparison = recovered.comparison if recovered else None
+    return comparison.alignment if comparison and comparison.alignment != "as is" else ""
+
+
+def _regions(recovered: Recovered | None) -> tuple[dict[str, Any], ...]:
+    if not recovered or not recovered.matches or not recovered.comparison:
+        return ()
+    found = []
+    for number, region in enumerate(recovered.comparison.regions, 1):
+        left, top, width, height = (f"{value * 100:.2f}" for value in wording.clipped(region))
+        found.append(
+            {
+                "number": number,
+                "left": left,
+                "top": top,
+                "width": width,
+                "height": height,
+                "words": wording.region_words(region),
+            }
+        )
+    return tuple(found)
+
+
+# ------------------------------------------------------------------------------------------- the evidence
+
+
+def _evidence(report: Report) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            "name": wording.check_name(e.check),
+            "check": e.check,
+            "version": e.version,
+            "status": str(e.status),
+            "words": wording.STATUSES[e.status],
+            "summary": e.summary,
+            "reasons": [r for r in e.reasons if r not in e.summary],
+            "llr": "" if e.llr is None else f"{e.llr:+.2f}",
+        }
+        for e in report.evidence
+    )
+
+
+def _without(report: Report) -> tuple[dict[str, Any], ...]:
+    rows = []
+    for check, verdict in report.without.items():
+        known = verdict in set(Verdict)
+        rows.append(
+            {
+                "name": wording.check_name(check),
+                "label": wording.LABELS[Verdict(verdict)] if known else verdict,
+                "differs": verdict != str(report.verdict),
+            }
+        )
+    return tuple(rows)
+
+
+def _weight(report: Report) -> Iterator[str]:
+    if report.leaning != "none":
+        yield f"The evidence leans {wording.LEANINGS.get(report.leaning, report.leaning)}."
+    score = report.score
+    if score is None:
+        yield "No witness here weighs in numbers, so there is no score."
+        return
+    low, high = score.interval
+    yield (
+        f"Weight of evidence: {score.band} (log10 likelihood ratio {score.log10_lr:+.2f}, "
+        f"bounds {low:+.2f} to {high:+.2f})."
+    )
+    if score.false_alarms_per_1000 is None:
+        yield "How often like files would wrongly get such a score has not been measured."
+    else:
+        condition = score.calibration.get("condition", "files of the calibration set")
+        yield (
+            f"In 1,000 {safe_text(condition, 200)}, about {score.false_alarms_per_1000:g} would wrongly get such "
+            f"a score (calibration {safe_text(score.calibration.get('id', 'unnamed'), 120)})."
+        )
+
+
+# -------------------------------------------------------------------------------- credentials and history
+
+
+def _history(report: Report) -> Iterator[dict[str, Any]]:
+    """The trees of the file and, where it differs, of its original; each node holds its ``children``."""
+    for manifest, relationship in _manifests(report, "this file", "the original, as the ledger kept it"):
+        seen = count()
+        yield {
+            "title": manifest.title or "without a title",
+            "relationship": relationship,
+            "state": wording.STATES[manifest.state],
+            "signer": wording.manifest_signer(manifest),
+            "actions": [_action(a) for a in manifest.actions[:HISTORY]],
+            "codes": (),
+            "children": _ancestors(manifest.ingredients, seen),
+            "more": max(0, sum(1 for _ in manifest.history()) - HISTORY),
+        }
+
+
+def _manifests(report: Report, own: str, kept: str) -> Iterator[tuple[Manifest, str]]:
+    """The file's manifest, and the original's where the ledger kept another one, each with its given name."""
+    if report.manifest.state is not ManifestState.ABSENT:
+        yield report.manifest, own
+    original = report.recovered.manifest if report.recovered else None
+    if original and original.label != report.manifest.label:
+        yield original, kept
+
+
+def _ancestors(items: Sequence[Ingredient], seen: Iterator[int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": item.title or "without a title",
+            "relationship": wording.RELATIONSHIPS.get(item.relationship, item.relationship),
+            "state": wording.STATES[item.state],
+            "signer": wording.ingredient_signer(item),
+            "actions": [_action(a) for a in item.actions[:HISTORY]],
+            "codes": item.codes if item.state is ManifestState.INVALID else (),
+            "children": _ancestors(item.ingredients, seen),
+            "more": 0,
+        }
+        for item in items
+        if next(seen) < HISTORY
+    ]
+
+
+def _action(action: Action) -> str:
+    parts = [safe_text(action.action.removeprefix("c2pa."), 120)]
+    if action.description:
+        parts.append(f"“{safe_text(action.description, 300)}”")
+    if action.source_type:
+        parts.append(wording.source_type_words(action.source_type))
+    if action.agent:
+        parts.append(f"with {safe_text(action.agent, 120)}")
+    if action.when:
+        parts.append(f"at {safe_text(action.when, 40)}")
+    return ", ".join(parts)
+
+
+def _certificates(report: Report) -> Iterator[dict[str, Any]]:
+    for manifest, what in _manifests(report, "this file", "the original in the ledger"):
+        if manifest.label:
+            yield {"what": what, **_certificate(manifest)}
+
+
+def _certificate(manifest: Manifest) -> dict[str, Any]:
+    signer = manifest.signer
+    trusted = manifest.state is ManifestState.TRUSTED
+    calls = "" if trusted else "calls itself "
+    rows = [
+        ("Organisation", f"{calls}“{safe_text(signer.organization, 300)}”" if signer.organization else ""),
+        ("Common name", f"{calls}“{safe_text(signer.common_name, 300)}”" if signer.common_name else ""),
+        ("Serial number", signer.serial),
+        ("Valid", f"{signer.not_before} to {signer.not_after}" if signer.not_before else ""),
+        ("Certificate", str(signer.certificate) if signer.certificate else ""),
+        ("Uses", ", ".join(signer.eku)),
+        ("List that names it", manifest.trust_list or "none of your lists"),
+        ("Signing time", wording.time_words(manifest.time)),
+        ("Written by", manifest.generator),
+        ("Manifest", f"{manifest.label} ({manifest.where or 'place unknown'})"),
+        ("Named elsewhere", manifest.remote_url),
+    ]
+    warnings = (
+        wording.lookalike_warning(n) for n in dict.fromkeys((signer.organization, signer.common_name))
+    )
+    return {
+        "state": wording.STATES[manifest.state],
+        "development": signer.organization == DEVELOPMENT,
+        "rows": [(name, value) for name, value in rows if value],
+        "warnings": [w for w in warnings if w],
+        "reasons": manifest.reasons,
+    }
+
+
+def _codes(report: Report) -> Iterator[dict[str, Any]]:
+    if report.manifest.codes:
+        yield {"title": "this file", "codes": report.manifest.codes[:HISTORY]}
+    for item in list(report.manifest.history())[:HISTORY]:
+        if item.codes:
+            yield {"title": item.title or "without a title", "codes": item.codes[:HISTORY]}
+
+
+_FOUND_BY = {
+    "digest": "its bytes: the digest is that of the file as signed",
+    "manifest": "its credentials",
+    "watermark": "the watermark in its pixels",
+    "fingerprint": "the look of the picture (perceptual fingerprint)",
+}
+
+
+def _recovered(recovered: Recovered | None) -> dict[str, Any] | None:
+    if recovered is None:
+        return None
+    entry, comparison = recovered.entry, recovered.comparison
+    rows = [
+        ("Entry", f"{recovered.receipt.index} of {safe_text(recovered.receipt.origin, 200)}"),
+        ("Found by", _FOUND_BY.get(recovered.by, recovered.by)),
+        ("Match", _match(recovered)),
+        ("Logged", f"{safe_text(entry.time, 40)}, by the clock of whoever logged it"),
+        ("Declared", wording.source_type_words(entry.source_type) if entry.source_type else "no source type"),
+        ("Generator named", entry.generator),
+        ("Watermark", str(entry.mark) if entry.mark else "none logged"),
+        ("File as signed", f"{entry.digest}, {entry.size:,} bytes, {safe_text(entry.media_type, 80)}"),
+        ("Leaf", recovered.receipt.leaf_hash.hex()),
+    ]
+    if comparison:
+        rows.insert(3, ("Laid over it", comparison.alignment))
+    return {
+        "rows": [(name, value) for name, value in rows if value],
+        "receipt": _lines(recovered.receipt.text),
+    }
+
+
+def _match(recovered: Recovered) -> str:
+    comparison = recovered.comparison
+    if not recovered.matches:
+        return "none: what the ledger knows of the original could not be matched with this file"
+    if comparison is None:
+        return "the very same bytes"
+    return f"the same picture, of which {wording.share(comparison.changed)} differs (similarity {comparison.similarity:.3f} of 1)"
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    """Split raw text at line feeds, as each line is made safe by itself; what is too long is cut, and says so."""
+    cut = len(text) - RAW_CHARS
+    lines = text[:RAW_CHARS].split("\n")
+    return (*lines, f"… (+{cut} characters)") if cut > 0 else tuple(lines)
