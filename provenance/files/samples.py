@@ -45,7 +45,7 @@ def as_stored(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
 def rgb_and_alpha(
     image: Any, reopen: Callable[[], Any], encoding: dict[str, Any], notes: list[str]
 ) -> tuple[Samples, Samples | None]:
-    """Decode an opened Pillow image, as stored: RGB uint8 (height, width, 3), alpha uint8 (height, width) or None.
+    """Decode an opened image, as stored: RGB uint8 (height, width, 3), alpha uint8 (height, width) or None.
 
     ``reopen`` opens the same picture afresh. Sets ``encoding["bits"]`` where samples have more than 8, and
     adds to ``notes`` what the conversion changed. Raises UnsupportedError for samples of no defined range.
@@ -137,7 +137,7 @@ def _wide(image: Any, reopen: Callable[[], Any]) -> NDArray[np.uint16] | None:
     high = np.asarray(image)
     other = reopen()
     if isinstance(other, TiffImagePlugin.TiffImageFile):
-        other.tile = [tile._replace(args=(low_mode, *tile.args[1:])) for tile in other.tile]
+        other.tile = [tile._replace(args=(low_mode, *(tile.args or ())[1:])) for tile in other.tile]
     else:
         other.tile = [tile._replace(args=low_mode) for tile in other.tile]
     wide: NDArray[np.uint16] = high.astype(np.uint16) * np.uint16(256) + np.asarray(other)
