@@ -69,6 +69,7 @@ class _View:
     id: str
     report: Report
     name: str
+    examined: str
     label: str
     means: str
     does_not_mean: str
@@ -93,6 +94,7 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
         id=ident,
         report=report,
         name=report.asset.path.name,
+        examined=wording.moment(report.time),
         label=wording.LABELS[report.verdict],
         means=wording.MEANS[report.verdict],
         does_not_mean=wording.DOES_NOT_MEAN[report.verdict],
@@ -113,7 +115,7 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
 
 
 def _axes(report: Report) -> tuple[dict[str, str], ...]:
-    """Name, question and sentence of each axis, and how its hallmark is struck: ``struck``, ``half``, ``split``, ``blank``."""
+    """Return each axis's name, question, sentence and hallmark (``struck``, ``half``, ``split``, ``blank``)."""
     integrity = {Integrity.UNKNOWN: "blank", Integrity.ALTERED: "split"}.get(report.integrity, "struck")
     origin = {"trusted": "struck", "unknown": "blank"}.get(report.origin.status, "half")
     synthesis = {"declared": "struck", "marked": "struck", "none": "blank", "not-examined": "blank"}
@@ -143,7 +145,7 @@ def _axes(report: Report) -> tuple[dict[str, str], ...]:
 
 
 def _plate(report: Report, preview: Preview | None) -> dict[str, Any] | None:
-    """The pictures with their sizes; the URIs are the only strings that pass unescaped, as Preview vouches for them."""
+    """Return the pictures and their sizes; only their URIs pass unescaped, as Preview vouches for them."""
     if preview is None:
         return None
     ratio = preview.width / preview.height
@@ -237,8 +239,8 @@ def _weight(report: Report) -> Iterator[str]:
     else:
         condition = score.calibration.get("condition", "files of the calibration set")
         yield (
-            f"In 1,000 {safe_text(condition, 200)}, about {score.false_alarms_per_1000:g} would wrongly get such "
-            f"a score (calibration {safe_text(score.calibration.get('id', 'unnamed'), 120)})."
+            f"In 1,000 {safe_text(condition, 200)}, about {score.false_alarms_per_1000:g} would wrongly get "
+            f"such a score (calibration {safe_text(score.calibration.get('id', 'unnamed'), 120)})."
         )
 
 
@@ -246,7 +248,7 @@ def _weight(report: Report) -> Iterator[str]:
 
 
 def _history(report: Report) -> Iterator[dict[str, Any]]:
-    """The trees of the file and, where it differs, of its original; each node holds its ``children``."""
+    """Yield the trees of the file and, where it differs, of its original; nodes hold their ``children``."""
     for manifest, relationship in _manifests(report, "this file", "the original, as the ledger kept it"):
         seen = count()
         yield {
@@ -262,7 +264,7 @@ def _history(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _manifests(report: Report, own: str, kept: str) -> Iterator[tuple[Manifest, str]]:
-    """The file's manifest, and the original's where the ledger kept another one, each with its given name."""
+    """Yield the file's manifest, and the original's where the ledger kept another, with their given names."""
     if report.manifest.state is not ManifestState.ABSENT:
         yield report.manifest, own
     original = report.recovered.manifest if report.recovered else None
@@ -296,7 +298,7 @@ def _action(action: Action) -> str:
     if action.agent:
         parts.append(f"with {safe_text(action.agent, 120)}")
     if action.when:
-        parts.append(f"at {safe_text(action.when, 40)}")
+        parts.append(f"at {wording.moment(action.when)}")
     return ", ".join(parts)
 
 
@@ -314,7 +316,12 @@ def _certificate(manifest: Manifest) -> dict[str, Any]:
         ("Organisation", f"{calls}“{safe_text(signer.organization, 300)}”" if signer.organization else ""),
         ("Common name", f"{calls}“{safe_text(signer.common_name, 300)}”" if signer.common_name else ""),
         ("Serial number", signer.serial),
-        ("Valid", f"{signer.not_before} to {signer.not_after}" if signer.not_before else ""),
+        (
+            "Valid",
+            f"{wording.moment(signer.not_before)} to {wording.moment(signer.not_after)}"
+            if signer.not_before
+            else "",
+        ),
         ("Certificate", str(signer.certificate) if signer.certificate else ""),
         ("Uses", ", ".join(signer.eku)),
         ("List that names it", manifest.trust_list or "none of your lists"),
@@ -359,7 +366,7 @@ def _recovered(recovered: Recovered | None) -> dict[str, Any] | None:
         ("Entry", f"{recovered.receipt.index} of {safe_text(recovered.receipt.origin, 200)}"),
         ("Found by", _FOUND_BY.get(recovered.by, recovered.by)),
         ("Match", _match(recovered)),
-        ("Logged", f"{safe_text(entry.time, 40)}, by the clock of whoever logged it"),
+        ("Logged", f"{wording.moment(entry.time)}, by the clock of whoever logged it"),
         ("Declared", wording.source_type_words(entry.source_type) if entry.source_type else "no source type"),
         ("Generator named", entry.generator),
         ("Watermark", str(entry.mark) if entry.mark else "none logged"),
@@ -380,11 +387,12 @@ def _match(recovered: Recovered) -> str:
         return "none: what the ledger knows of the original could not be matched with this file"
     if comparison is None:
         return "the very same bytes"
-    return f"the same picture, of which {wording.share(comparison.changed)} differs (similarity {comparison.similarity:.3f} of 1)"
+    changed = wording.share(comparison.changed)
+    return f"the same picture, of which {changed} differs (similarity {comparison.similarity:.3f} of 1)"
 
 
 def _lines(text: str) -> tuple[str, ...]:
-    """Split raw text at line feeds, as each line is made safe by itself; what is too long is cut, and says so."""
+    """Split raw text at line feeds, as each line is made safe by itself; cut it where it is too long."""
     cut = len(text) - RAW_CHARS
     lines = text[:RAW_CHARS].split("\n")
     return (*lines, f"… (+{cut} characters)") if cut > 0 else tuple(lines)

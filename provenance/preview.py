@@ -27,7 +27,7 @@ _DATA_URI = re.compile(r"data:image/(?:jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """One file's picture as a ``data:`` URI, and the ledger's sketch of its original beside it, or an empty string.
+    """One file's picture as a ``data:`` URI, and the ledger's sketch of its original, or an empty string.
 
     ``width`` and ``height`` are those of the received picture in pixels, the original's those of the sketch.
     ``notes`` say in words how what is drawn differs from the file. Raises UsageError for any other URI.
@@ -52,7 +52,7 @@ class Preview:
     def of(cls, picture: Picture, original: NDArray[np.uint8] | None = None) -> Preview:
         """Draw a decoded picture in sRGB at a longest side of at most 1280 pixels.
 
-        ``original`` is the ledger's sketch, uint8 (height, width, 3) RGB in sRGB. The picture's colour profile is the
+        ``original`` is the ledger's sketch, uint8 (height, width, 3) RGB. The picture's colour profile is the
         file's own data: it is applied in a worker that may die, and left out with a note where it is broken.
         """
         notes = list(picture.notes)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,17 +18,17 @@ from assay.provenance.asset import Asset, Digest
 from assay.provenance.claim import Claim
 from assay.provenance.credentials import engine
 from assay.provenance.credentials.definition import definition
-from assay.provenance.credentials.isolated import read_manifest, sign_isolated
+from assay.provenance.credentials.isolated import SignedStore, sign_isolated
 from assay.provenance.entry import Entry, Recovery
 from assay.provenance.errors import AssayError, InputError, LimitError, UnsupportedError
 from assay.provenance.files.atomic import atomic_output, refuse_same_file
-from assay.provenance.files.disclosure import add_disclosure, aigc_label
+from assay.provenance.files.disclosure import add_disclosure, aigc_label, with_disclosure
 from assay.provenance.files.picture import decode_isolated
 from assay.provenance.files.sniff import open_asset
 from assay.provenance.files.write import encode_like
 from assay.provenance.keys.signers import Signer, certificate_digest, check_certificate, is_development
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
-from assay.provenance.manifest import Manifest, ManifestState
+from assay.provenance.manifest import ManifestState
 from assay.provenance.mark import Mark
 from assay.provenance.media import Kind, Media
 from assay.provenance.protocols import Fingerprinter, Log, Watermark
@@ -115,18 +114,17 @@ def sign(source: Path, target: Path, claim: Claim, setup: Signing) -> Signed:
     refuse_same_file(source, target)
     check_certificate(setup.signer.chain, setup.signer_origin, setup.now)
     with Subject.open(source, setup.limits) as subject, ExitStack() as outputs:  # 1. content decides the type
-        history = _history(subject, setup)
+        _refuse_unsignable(subject.asset)
         draft = _mark(subject, claim, setup)  # 2, 3, 4. mark the samples, write like the original, disclose
         signed = outputs.enter_context(atomic_output(target, overwrite=setup.overwrite))
-        store = _sign(subject, draft, claim, setup, history, signed)  # 5, 6. claim; manifest over the final bytes
-        manifest = _read_back(subject.asset, signed, store, setup)  # 7. or stop
+        done = _sign(subject, draft, claim, setup, signed)  # 5, 6, 7. claim; sign the final bytes; read back or stop
         digest = Digest.of_file(signed)
         receipt = None
         if setup.sidecar:
-            _beside(outputs, target, SIDECAR_SUFFIX, store, setup)
+            _beside(outputs, target, SIDECAR_SUFFIX, done.store, setup)
         if setup.log:  # 8, 9. append the entry; proof and signed checkpoint
-            recovery = _recovery(subject, draft, store, setup)
-            entry = _entry(subject.asset, digest, signed, manifest.label, draft, claim, setup, store, recovery)
+            recovery = _recovery(subject, draft, done.store, setup)
+            entry = _entry(subject.asset, digest, signed, done, draft, claim, setup, recovery)
             receipt = setup.log.append(entry, recovery)
             _beside(outputs, target, RECEIPT_SUFFIX, receipt.text.encode(), setup)
         signed.seek(0, 2)
@@ -136,31 +134,21 @@ def sign(source: Path, target: Path, claim: Claim, setup: Signing) -> Signed:
         out=target,
         digest=digest,
         mark=draft.mark,
-        manifest_label=manifest.label,
+        manifest_label=done.manifest.label,
         receipt=receipt,
-        time_stamped=manifest.time.value is not None,
+        time_stamped=done.manifest.time.value is not None,
         development=is_development(setup.signer.chain, setup.signer_origin),
         notes=tuple(draft.notes),
     )
 
 
-def _history(subject: Subject, setup: Signing) -> Manifest:
-    """Return the credentials that the input already has; refuses those that are proven changed."""
-    asset = subject.asset
+def _refuse_unsignable(asset: Asset) -> None:
     if asset.media_type not in engine.SIGNABLE:
         raise UnsupportedError(
             f"{asset.media_type} cannot carry credentials",
             path=asset.path,
             hint="convert it, for example to JPEG, PNG, MP4, WAV or PDF",
         )
-    manifest = read_manifest(subject.stream, asset.media_type, (), {}, setup.now, limits=setup.limits)
-    if manifest.state is ManifestState.INVALID:
-        raise InputError(
-            "its credentials are proven changed; signing it would launder that",
-            path=asset.path,
-            hint="see 'assay verify'; remove the broken credentials first if you mean to sign it all the same",
-        )
-    return manifest
 
 
 def _mark(subject: Subject, claim: Claim, setup: Signing) -> _Draft:
@@ -174,17 +162,20 @@ def _mark(subject: Subject, claim: Claim, setup: Signing) -> _Draft:
     elif setup.sidecar:
         draft.notes.append("no watermark: a sidecar leaves the file as it is")
     else:
-        _embed(subject, draft, setup, setup.watermark)
-    if claim.is_ai and claim.disclose and not setup.sidecar:
+        _embed(subject, draft, claim, setup, setup.watermark)
+    if claim.is_ai and claim.disclose and not setup.sidecar and not draft.mark:
         _disclose(asset, draft, claim)
     return draft
 
 
-def _embed(subject: Subject, draft: _Draft, setup: Signing, watermark: Watermark) -> None:
+def _embed(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, watermark: Watermark) -> None:
     try:
         picture = subject.picture()
-        identifier = setup.random(watermark.id_bits // 8).hex()
-        marked = BytesIO(encode_like(picture, watermark.embed(picture.media, identifier).frame()))
+        identifier = setup.random((watermark.id_bits + 7) // 8).hex()[: watermark.id_bits // 4]
+        pixels = watermark.embed(picture.media, identifier).frame()
+        if claim.is_ai and claim.disclose:
+            picture = with_disclosure(picture, claim.source_type, aigc_label(claim.agent, identifier))
+        marked = BytesIO(encode_like(picture, pixels))
         media = decode_isolated(marked, setup.limits).media
     except (UnsupportedError, LimitError) as error:
         # A picture that cannot carry a mark is still worth signing; the user is told.
@@ -199,7 +190,7 @@ def _embed(subject: Subject, draft: _Draft, setup: Signing, watermark: Watermark
 
 
 def _disclose(asset: Asset, draft: _Draft, claim: Claim) -> None:
-    label = aigc_label(claim.agent, draft.mark.id if draft.mark else "")
+    label = aigc_label(claim.agent, "")
     target = BytesIO()
     draft.stream.seek(0)
     if add_disclosure(draft.stream, target, asset.media_type, claim.source_type, label):
@@ -208,73 +199,66 @@ def _disclose(asset: Asset, draft: _Draft, claim: Claim) -> None:
         draft.notes.append(f"no disclosure metadata: it is not written into {asset.media_type} yet")
 
 
-def _sign(
-    subject: Subject, draft: _Draft, claim: Claim, setup: Signing, history: Manifest, target: BinaryIO
-) -> bytes:
-    """Steps 5 and 6. History is kept: a signed input, or one of unknown origin, becomes the parent."""
+def _sign(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, target: BinaryIO) -> SignedStore:
+    """Steps 5 to 7. History is kept: a signed input, or one of unknown origin, becomes the parent."""
     asset = subject.asset
-    already = history.state is not ManifestState.ABSENT
-    # "created" needs a source type that only the caller can know; without one the honest action is "opened".
-    has_parent = bool(claim.parent) or already or not claim.source_type or bool(claim.edit)
     with ExitStack() as stack:
-        ingredients = [_ingredient(stack, path, f"component-{i}", setup) for i, path in enumerate(claim.ingredients)]
-        if claim.parent:
-            ingredients.insert(0, _ingredient(stack, claim.parent, "", setup))
-        elif has_parent:
-            own = stack.enter_context(open_asset(asset.path, setup.limits)[1])
-            ingredients.insert(0, engine.Ingredient(own, asset.media_type, asset.path.name))
-        request = engine.SignRequest(
-            definition=definition(
-                claim,
-                draft.mark,
-                title=asset.path.name,
-                when=setup.now.isoformat(timespec="seconds"),
-                version=VERSION,
-                has_parent=has_parent,
-                components=len(claim.ingredients),
-            ),
-            media_type=asset.media_type,
-            ingredients=tuple(ingredients),
-            edit=has_parent,
-            embed=not setup.sidecar,
-            remote_url=setup.remote_url,
+        components = [_ingredient(stack, p, f"component-{i}", setup) for i, p in enumerate(claim.ingredients)]
+        original = stack.enter_context(open_asset(asset.path, setup.limits)[1])
+        parent = (
+            _ingredient(stack, claim.parent, "", setup)
+            if claim.parent
+            else engine.Ingredient(original, asset.media_type, asset.path.name)
         )
-        draft.stream.seek(0)
+
+        def build(already: bool) -> engine.SignRequest:
+            # "created" needs a source type that only the caller can know; without one the honest action is "opened".
+            has_parent = bool(claim.parent) or already or not claim.source_type or bool(claim.edit)
+            return engine.SignRequest(
+                definition=definition(
+                    claim,
+                    draft.mark,
+                    title=asset.path.name,
+                    when=setup.now.isoformat(timespec="seconds"),
+                    version=VERSION,
+                    has_parent=has_parent,
+                    components=len(components),
+                ),
+                media_type=asset.media_type,
+                ingredients=(*((parent,) if has_parent else ()), *components),
+                edit=has_parent,
+                embed=not setup.sidecar,
+                remote_url=setup.remote_url,
+            )
+
         try:
-            store = sign_isolated(
-                request, draft.stream, target, signer=setup.signer, tsa=setup.tsa, limits=setup.limits
+            done = sign_isolated(
+                build,
+                draft.stream,
+                target,
+                original=original,
+                also=[parent.stream, *(c.stream for c in components)],
+                signer=setup.signer,
+                tsa=setup.tsa,
+                now=setup.now,
+                limits=setup.limits,
             )
         except AssayError as error:
             error.path = error.path or str(asset.path)
             raise
-    if setup.sidecar:
-        draft.stream.seek(0)
-        target.seek(0)
-        target.truncate()
-        shutil.copyfileobj(draft.stream, target)
-    return store
+    if done.manifest.state not in (ManifestState.TRUSTED, ManifestState.UNTRUSTED):
+        raise AssayError(
+            f"the signed file does not read back as intact: {' '.join(done.manifest.reasons) or done.manifest.state}",
+            path=asset.path,
+            hint="nothing was written",
+        )
+    return done
 
 
 def _ingredient(stack: ExitStack, path: Path, component: str, setup: Signing) -> engine.Ingredient:
     asset, stream = open_asset(path, setup.limits)
     stack.enter_context(stream)
     return engine.Ingredient(stream, asset.media_type, path.name, component)
-
-
-def _read_back(asset: Asset, signed: BinaryIO, store: bytes, setup: Signing) -> Manifest:
-    """Step 7: what was written is intact, or nothing is handed out. (The mark was read back when it was made.)"""
-    signed.flush()
-    signed.seek(0)
-    manifest = read_manifest(
-        signed, asset.media_type, (), {}, setup.now, limits=setup.limits, sidecar=store if setup.sidecar else None
-    )
-    if manifest.state not in (ManifestState.TRUSTED, ManifestState.UNTRUSTED):
-        raise AssayError(
-            f"the signed file does not read back as intact: {' '.join(manifest.reasons) or manifest.state}",
-            path=asset.path,
-            hint="nothing was written",
-        )
-    return manifest
 
 
 def _recovery(subject: Subject, draft: _Draft, store: bytes, setup: Signing) -> Recovery:
@@ -298,11 +282,10 @@ def _entry(
     asset: Asset,
     digest: Digest,
     signed: BinaryIO,
-    label: str,
+    done: SignedStore,
     draft: _Draft,
     claim: Claim,
     setup: Signing,
-    store: bytes,
     recovery: Recovery,
 ) -> Entry:
     return Entry(
@@ -311,8 +294,8 @@ def _entry(
         size=signed.seek(0, 2),
         time=setup.now.isoformat(timespec="seconds"),
         mark=draft.mark,
-        manifest=Digest.of(store),
-        manifest_label=label,
+        manifest=Digest.of(done.store),
+        manifest_label=done.manifest.label,
         signer=certificate_digest(setup.signer.chain, setup.signer_origin),
         recovery=recovery.digest,
         source_type=claim.source_type,

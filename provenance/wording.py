@@ -6,6 +6,7 @@ docs/verdicts.md carries the same sentences (a test compares them). Strings that
 
 from __future__ import annotations
 
+import datetime as dt
 import unicodedata
 from collections.abc import Iterator, Mapping
 
@@ -30,12 +31,13 @@ LABELS: Mapping[Verdict, str] = {
 
 MEANS: Mapping[Verdict, str] = {
     Verdict.CONFLICT: (
-        "Two things that were found cannot both be right. They stand side by side in this report, and at least "
-        "one of them is wrong. Where one of them is a hash, it proves that something was changed after signing."
+        "Two things that were found cannot both be right. They stand side by side in this report, and at "
+        "least one of them is wrong. Where one of them is a hash, it proves that something was changed after "
+        "signing."
     ),
     Verdict.MARKED_AI: (
-        "The signer of the file, or of its original in the ledger, declares that AI made all or part of it, or a "
-        "watermark that a known generator leaves was read. Nothing that was found contradicts this."
+        "The signer of the file, or of its original in the ledger, declares that AI made all or part of it, "
+        "or a watermark that a known generator leaves was read. Nothing that was found contradicts this."
     ),
     Verdict.SOURCE_CONFIRMED: (
         "The file is, byte for byte, what this signer signed. The signer is on a list that you chose, and "
@@ -54,24 +56,24 @@ MEANS: Mapping[Verdict, str] = {
 
 DOES_NOT_MEAN: Mapping[Verdict, str] = {
     Verdict.CONFLICT: (
-        "It does not say who changed what, or why. An attack, a faulty program and a careless export can look "
-        "the same from here. It does not say that what the picture shows is false."
+        "It does not say who changed what, or why. An attack, a faulty program and a careless export can "
+        "look the same from here. It does not say that what the picture shows is false."
     ),
     Verdict.MARKED_AI: (
         "It does not say that the content is false or meant to deceive, or that every part of it was "
         "generated. And where no such mark is found, that does not mean that no AI was used."
     ),
     Verdict.SOURCE_CONFIRMED: (
-        "It does not say that the picture shows what happened, that the scene was not staged or that a caption "
-        "is right. It says who vouches for the file, not whether they are right."
+        "It does not say that the picture shows what happened, that the scene was not staged or that a "
+        "caption is right. It says who vouches for the file, not whether they are right."
     ),
     Verdict.SOURCE_RECOVERED: (
-        "It does not say that this copy is unchanged: the comparison is with a small sketch, and a change too "
-        "small for it goes unseen. It does not say that the original shows what happened."
+        "It does not say that this copy is unchanged: the comparison is with a small sketch, and a change "
+        "too small for it goes unseen. It does not say that the original shows what happened."
     ),
     Verdict.INCONCLUSIVE: (
-        "It is not a suspicion: most honest files carry no credentials at all. It is not a clean bill either. "
-        "It says nothing for or against the file."
+        "It is not a suspicion: most honest files carry no credentials at all. It is not a clean bill "
+        "either. It says nothing for or against the file."
     ),
 }
 
@@ -182,7 +184,7 @@ def manifest_signer(manifest: Manifest) -> str:
 
 
 def lookalike_warning(name: str) -> str:
-    """Return a warning where a name mixes alphabets whose letters pass for one another, else an empty string."""
+    """Return a warning where a name mixes alphabets with look-alike letters, else an empty string."""
     words = {unicodedata.name(c, "").partition(" ")[0] for c in name if c.isalpha()}
     found = sorted(words & _LOOKALIKES)
     if not found or found == ["LATIN"]:
@@ -193,11 +195,30 @@ def lookalike_warning(name: str) -> str:
     return f"This name mixes {scripts} letters. Look-alike letters can imitate another name."
 
 
+def moment(value: str) -> str:
+    """Return an RFC 3339 time as ``18 November 2026, 14:02:09 UTC``; anything else as it stands."""
+    try:
+        time = dt.datetime.fromisoformat(value)
+    except ValueError:
+        return safe_text(value, 40)
+    if time.tzinfo is None:
+        return f"{time.day} {_MONTHS[time.month - 1]} {time.year}, {time:%H:%M:%S} of an unknown time zone"
+    zone = "UTC" if not time.utcoffset() else f"UTC{time:%z}"
+    return f"{time.day} {_MONTHS[time.month - 1]} {time.year}, {time:%H:%M:%S} {zone}"
+
+
+# Not strftime, whose month names follow the machine's language.
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+
 def time_words(time: SigningTime) -> str:
     """Say when something was signed and who vouches for that time."""
     if not time.value:
         return "no signing time is stated"
-    value = safe_text(time.value, 40)
+    value = moment(time.value)
     return {
         TimeTrust.TRUSTED: f"{value}, proven by a time-stamp authority on your lists",
         TimeTrust.UNTRUSTED: f"{value}, from a time-stamp authority that is not on your lists",
@@ -355,7 +376,7 @@ def _unreached(report: Report) -> Iterator[str]:
     if manifest.remote_url and manifest.state is ManifestState.ABSENT:
         yield f"Credentials kept elsewhere: not fetched from {safe_text(manifest.remote_url, 200)}."
     if manifest.label:
-        yield "Whether the signer’s certificate was revoked since: nobody was asked, only the file itself was read."
+        yield "Whether the signer’s certificate was revoked since: only the file itself was read."
     if not any(t.get("kind", "signer") == "signer" for t in report.trust):
         yield "Who signers are: no list of signers has been chosen, so no signer can be established."
     if recovered and recovered.comparison:

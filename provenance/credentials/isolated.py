@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
-from typing import BinaryIO
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, BinaryIO, Literal
 
 from assay.provenance.credentials import engine
 from assay.provenance.credentials.binding import Binding, examine
 from assay.provenance.credentials.engine import Anchors, RawManifest, SignRequest
 from assay.provenance.credentials.reader import interpret
 from assay.provenance.credentials.status import CHANGED
+from assay.provenance.errors import InputError
 from assay.provenance.files.worker import Answer, run
 from assay.provenance.keys.signers import Signer
 from assay.provenance.limits import Limits
-from assay.provenance.manifest import Manifest
+from assay.provenance.manifest import Manifest, ManifestState
+
+
+@dataclass(frozen=True, slots=True)
+class SignedStore:
+    """What a signature in the worker left: the input's own credentials, the new store, and how it reads back."""
+
+    history: Manifest
+    store: bytes
+    manifest: Manifest
 
 
 def read_manifest(
@@ -38,21 +51,107 @@ def read_manifest(
     """
 
     def work(source: BinaryIO) -> Answer:
-        raw = engine.read(source, media_type, anchors, sidecar)
-        if raw.error == "absent" and sidecar is None:
-            return _pack(raw, Binding())
+        header, store = _examine(source, media_type, anchors, sidecar)
+        return Answer(header, (store,))
+
+    answer = run(work, stream, limits)
+    return _judge(answer.header, bytes(answer.blobs[0]), lists, now, limits)
+
+
+def sign_isolated(
+    build: Callable[[bool], SignRequest],
+    source: BinaryIO,
+    target: BinaryIO,
+    *,
+    original: BinaryIO,
+    also: Sequence[BinaryIO],
+    signer: Signer,
+    tsa: str | None,
+    now: dt.datetime,
+    limits: Limits,
+) -> SignedStore:
+    """Read the credentials of ``original``, sign ``source`` into the open file ``target``, and read that back.
+
+    ``build`` is told whether the original has credentials and gives the request; ``also`` are the ingredients'
+    open files. One child does all three. Raises InputError if the original's credentials are proven changed,
+    otherwise as ``engine.sign`` does.
+    """
+
+    def work(own: BinaryIO) -> Answer:
+        with _own(original) as first:
+            history, old = _examine(first, build(False).media_type, (), None)
+        if _judge(history, old, {}, now, limits).state is ManifestState.INVALID:
+            raise InputError(
+                "its credentials are proven changed; signing it would launder that",
+                hint="see 'assay verify'; remove the broken credentials first if you mean to sign it all the same",
+            )
+        request = build(history["error"] != "absent")
+        with _own(target) as out:
+            store = engine.sign(request, own, out, signer=signer, tsa=tsa)
+            if not request.embed:
+                _copy(own, out)
+            out.flush()
+            header, _ = _examine(out, request.media_type, (), None if request.embed else store)
+        return Answer({"history": history, "signed": header}, (old, store))
+
+    target.flush()
+    answer = run(work, source, limits, also=[original, target, *also], writes=True)
+    old, store = (bytes(b) for b in answer.blobs)
+    return SignedStore(
+        _judge(answer.header["history"], old, {}, now, limits),
+        store,
+        _judge(answer.header["signed"], store, {}, now, limits),
+    )
+
+
+def _own(stream: BinaryIO) -> BinaryIO:
+    """Open a child's own handle on an inherited file, so that nothing of the parent's buffers is used."""
+    if isinstance(stream, BytesIO):
+        return BytesIO(stream.getvalue())
+    mode: Literal["rb", "r+b"] = "r+b" if stream.writable() else "rb"
+    handle = os.fdopen(os.dup(stream.fileno()), mode)
+    handle.seek(0)
+    return handle
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> None:
+    source.seek(0)
+    target.seek(0)
+    target.truncate()
+    shutil.copyfileobj(source, target)
+
+
+def _examine(
+    source: BinaryIO, media_type: str, anchors: Sequence[Anchors], sidecar: bytes | None
+) -> tuple[dict[str, Any], bytes]:
+    raw = engine.read(source, media_type, anchors, sidecar)
+    binding = Binding()
+    if not raw.error:
         label = str(raw.summary.get("active_manifest") or "")
         results = (raw.summary.get("validation_results") or {}).get("activeManifest") or {}
         changed = {str(s.get("code")) for s in results.get("failure") or []} & CHANGED
         binding = examine(source, media_type, raw.detail, label, recompute=changed == {"assertion.dataHash.mismatch"})
-        return _pack(raw, binding)
+    header = {
+        "summary": raw.summary,
+        "remote_url": raw.remote_url,
+        "embedded": raw.embedded,
+        "error": raw.error,
+        "message": raw.message,
+        "uncovered": [list(r) for r in binding.uncovered],
+        "boxes": list(binding.boxes),
+        "holds": binding.holds,
+        "fragmented": binding.fragmented,
+    }
+    return header, raw.store
 
-    answer = run(work, stream, limits)
-    header = answer.header
+
+def _judge(
+    header: Mapping[str, Any], store: bytes, lists: Mapping[str, str], now: dt.datetime, limits: Limits
+) -> Manifest:
     raw = RawManifest(
         summary=header["summary"],
         detail={},
-        store=bytes(answer.blobs[0]),
+        store=store,
         remote_url=str(header["remote_url"]),
         embedded=bool(header["embedded"]),
         error=str(header["error"]),
@@ -65,33 +164,3 @@ def read_manifest(
         bool(header["fragmented"]),
     )
     return interpret(raw, binding, now=now, lists=lists, limits=limits)
-
-
-def sign_isolated(
-    request: SignRequest, source: BinaryIO, target: BinaryIO, *, signer: Signer, tsa: str | None, limits: Limits
-) -> bytes:
-    """Sign ``source`` into the open file ``target`` and return the manifest store; raises as ``engine.sign`` does."""
-
-    def work(own: BinaryIO) -> Answer:
-        with os.fdopen(os.dup(target.fileno()), "r+b") as out:
-            store = engine.sign(request, own, out, signer=signer, tsa=tsa)
-        return Answer({}, (store,))
-
-    target.flush()
-    also = [target, *(i.stream for i in request.ingredients)]
-    return bytes(run(work, source, limits, also=also, writes=True).blobs[0])
-
-
-def _pack(raw: RawManifest, binding: Binding) -> Answer:
-    header = {
-        "summary": raw.summary,
-        "remote_url": raw.remote_url,
-        "embedded": raw.embedded,
-        "error": raw.error,
-        "message": raw.message,
-        "uncovered": [list(r) for r in binding.uncovered],
-        "boxes": list(binding.boxes),
-        "holds": binding.holds,
-        "fragmented": binding.fragmented,
-    }
-    return Answer(header, (raw.store,))
