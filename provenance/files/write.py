@@ -28,6 +28,7 @@ JPEG_QUALITY = 95
 """Quality where a JPEG's own quantisation tables could not be read."""
 
 _XMP_TAG = 700
+_EXIF_BLOCKS = (0x8769, 0x8825)
 _GREY = frozenset({"L", "LA"})
 _TIFF_LOSSLESS = frozenset({"tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "zstd", "lzma"})
 
@@ -78,6 +79,8 @@ def losses(picture: Picture) -> tuple[str, ...]:
         lost.append("the palette becomes full colour")
     if picture.format in LOSSY_QUALITY and not picture.encoding.get("lossless"):
         lost.append(f"compressed anew at quality {LOSSY_QUALITY[picture.format]}")
+    if picture.format == "TIFF" and _tiff_compression(picture) != picture.encoding.get("compression", "raw"):
+        lost.append(f"its compression ({picture.encoding['compression']}) becomes another")
     if picture.format == "JPEG" and not picture.encoding.get("qtables"):
         lost.append(f"compressed anew at quality {JPEG_QUALITY}")
     return tuple(lost)
@@ -173,14 +176,29 @@ def _tiff(picture: Picture) -> dict[str, Any]:
         tags[tag] = base64.b64decode(data)
     if options.pop("xmp", b""):
         tags[_XMP_TAG] = picture.xmp
-    compression = picture.encoding.get("compression", "raw")
+    compression = _tiff_compression(picture)
     if compression == "jpeg":
         options |= {"compression": "jpeg", "quality": JPEG_QUALITY}
-    elif compression in _TIFF_LOSSLESS:
-        options["compression"] = compression
     elif compression != "raw":
-        options["compression"] = "tiff_lzw"
+        options["compression"] = compression
     return {**options, "exif": tags}
+
+
+def _tiff_compression(picture: Picture) -> str:
+    """Return the compression to write with: the original's, but none where EXIF blocks would be lost by it.
+
+    Pillow writes compressed TIFF through libtiff, which takes no EXIF or GPS directory.
+    """
+    from PIL import Image
+
+    own = str(picture.encoding.get("compression", "raw"))
+    if own == "raw":
+        return own
+    exif = Image.Exif()
+    exif.load(picture.exif)
+    if any(exif.get_ifd(pointer) for pointer in _EXIF_BLOCKS):
+        return "raw"
+    return own if own in _TIFF_LOSSLESS or own == "jpeg" else "tiff_lzw"
 
 
 def _webp(picture: Picture) -> dict[str, Any]:
