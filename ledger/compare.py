@@ -40,7 +40,17 @@ GOOD_SCORE = 0.85
 SEARCH_HANDICAP = 0.02
 """What a crop or frame must score above the plain overlay to be preferred."""
 
+FRESH_FIT = 0.7
+"""By how much a tone curve fitted from scratch must lower the robust cost to replace one near identity."""
+
+_FROM_RGB = np.array(
+    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=np.float32
+)
+_TO_RGB = np.linalg.inv(_FROM_RGB.astype(np.float64)).astype(np.float32)
+_GREY = np.array([0.0, 128.0, 128.0], dtype=np.float32)[:, None, None]
 _LUMA = slice(0, 1)
+_FALLING = (1e6, 60.0, 30.0, 15.0, 10.0, 10.0)
+_RIDGE = (0.0, 1e-3, 1e-3, 1e-3, 1.0, 1.0)
 _SCALE_STEP = 1.035
 _COARSE_SIDE = 64
 _CANDIDATES = 6
@@ -72,12 +82,9 @@ class Alignment:
     original: Rect
 
 
-def to_planes(rgb: NDArray[np.uint8]) -> Plane:
-    """Return full-range BT.601 luma and chroma (JFIF), float32 (3, height, width), 0..255."""
-    matrix = np.array(
-        [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=np.float32
-    )
-    planes: Plane = np.einsum("ck,hwk->chw", matrix, rgb.astype(np.float32), optimize=True)
+def to_planes(rgb: NDArray[np.number]) -> Plane:
+    """Return full-range BT.601 luma and chroma (JFIF) of (height, width, 3): float32 (3, height, width), 0..255."""
+    planes: Plane = np.tensordot(_FROM_RGB, rgb.astype(np.float32), axes=(1, 2))
     planes[1:] += 128.0
     return planes
 
@@ -400,25 +407,36 @@ def _correlation(one: Plane, two: Plane) -> float:
 
 
 def _toned(ours: Plane, theirs: Plane) -> Plane:
-    """Return the original as the received picture's tone curve shows it: cubic in luma, linear in chroma.
+    """Return the original as the received picture's tones show it: each of R, G, B is a cubic in itself plus a
+    linear mixture of the other two, clipped to 0..255.
 
-    Fitted by iteratively re-weighted least squares (Geman-McClure weights), so that changed regions do not pull.
+    Fitted by iteratively re-weighted least squares (Geman-McClure weights), so that changed regions do not
+    pull; once from "no change" and once from scratch, which is taken only where it is much better.
     """
-    luma, blue, red = ((plane.ravel() - 128.0) / 128.0 for plane in ours)
-    basis = np.stack([np.ones_like(luma), luma, luma**2, luma**3, blue, red], axis=1).astype(np.float64)
-    ridge = 1e-3 * len(basis) * np.diag([0.0, 1e-3, 1.0, 1.0, 1e-2, 1e-2])
-    toned = np.empty_like(ours)
-    for channel, target in enumerate(theirs):
-        wanted = target.ravel().astype(np.float64)
-        weight = np.ones_like(wanted)
-        fitted = wanted
-        for scale in (60.0, 30.0, 15.0, 10.0, 10.0, 10.0):
-            weighted = basis * weight[:, None]
-            solution = np.linalg.solve(weighted.T @ basis + ridge, weighted.T @ wanted)
-            fitted = basis @ solution
-            weight = 1.0 / (1.0 + ((wanted - fitted) / scale) ** 2) ** 2
-        toned[channel] = fitted.reshape(target.shape)
-    return toned
+    shape = ours.shape[1:]
+    source = np.tensordot(_TO_RGB, ours - _GREY, 1).reshape(3, -1).astype(np.float64)
+    target = np.tensordot(_TO_RGB, theirs - _GREY, 1).reshape(3, -1).astype(np.float64)
+    scaled = (source - 128.0) / 128.0
+    toned = np.empty_like(source)
+    for channel in range(3):
+        own = scaled[channel]
+        basis = np.stack([np.ones_like(own), *scaled, own**2, own**3], axis=1)
+        kept, cost = _robust_fit(basis, target[channel], source[channel], (15.0, 10.0, 10.0))
+        fresh, lower = _robust_fit(basis, target[channel], np.full_like(own, target[channel].mean()), _FALLING)
+        toned[channel] = fresh if lower < FRESH_FIT * cost else kept
+    return to_planes(np.clip(toned, 0.0, 255.0).reshape(3, *shape).transpose(1, 2, 0))
+
+
+def _robust_fit(
+    basis: NDArray[np.float64], wanted: NDArray[np.float64], fitted: NDArray[np.float64], scales: tuple[float, ...]
+) -> tuple[NDArray[np.float64], float]:
+    """Return the fit and its Geman-McClure cost at a scale of ten levels, from a first guess over falling scales."""
+    ridge = 1e-3 * len(basis) * np.diag(_RIDGE)
+    for scale in scales:
+        weighted = basis * (1.0 / (1.0 + ((wanted - fitted) / scale) ** 2) ** 2)[:, None]
+        fitted = basis @ np.linalg.solve(weighted.T @ basis + ridge, weighted.T @ wanted)
+    squares = ((wanted - fitted) / 10.0) ** 2
+    return fitted, float((squares / (1.0 + squares)).mean())
 
 
 def _spread(plane: Plane, kind: np.ufunc) -> Plane:
@@ -450,6 +468,7 @@ def _difference(ours: Plane, theirs: Plane) -> NDArray[np.bool_]:
     for one, two in zip(toned, theirs, strict=True):
         worst = np.maximum(worst, _smooth(np.maximum(_outside(one, two), _outside(two, one))))
     changed: NDArray[np.bool_] = worst >= TONE_TOLERANCE
+    changed = _smooth(changed.astype(np.float32)) > 0.5  # lone pixels and hairlines are misplacement, not change
     keep = np.zeros_like(changed)
     for members in _components(changed):
         if len(members) >= max(4, MIN_REGION * changed.size):
@@ -459,7 +478,7 @@ def _difference(ours: Plane, theirs: Plane) -> NDArray[np.bool_]:
 
 def _components(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
     """Return the connected sets of true pixels; gaps of two pixels are bridged."""
-    near = _spread(_spread(mask.astype(np.float32), np.maximum), np.maximum) > 0
+    near = _spread(mask.astype(np.float32), np.maximum) > 0
     rows, columns = mask.shape
     unseen = {(int(row), int(column)) for row, column in zip(*np.nonzero(near), strict=True)}
     sets = []
