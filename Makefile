@@ -1,0 +1,50 @@
+# Targets for people and for CI. Everything installs into .venv; nothing is written outside this folder.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install -q
+LOCK   := constraints.txt
+ROOMS  := provenance watermark detect ledger cli
+
+.PHONY: demo test lint dev bench clean
+
+demo: $(VENV)/core           ## sign a real photo, lose its credentials, get the truth back
+	$(BIN)/assay demo --out assay-demo
+
+test: $(VENV)/test           ## the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(VENV)/test           ## formatting, lint and strict types of the installed package
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	cd $(VENV) && bin/python -m mypy --config-file ../pyproject.toml $(foreach r,$(ROOMS),-p assay.$(r))
+
+dev: $(VENV)/test            ## editable install, and a folder of links for editors
+	$(PIP) --no-deps -e .
+	mkdir -p .dev/assay
+	for room in $(ROOMS); do ln -sfn ../../$$room .dev/assay/$$room; done
+
+bench: $(VENV)/test          ## tables against peers and limits (ASSAY_CORPUS names a folder of photographs)
+	$(BIN)/python bench/core.py
+	$(BIN)/python bench/watermark.py
+	$(BIN)/python bench/ledger.py --recovery
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps are rebuilt whenever the project's own files change: tests must see what is in the tree.
+SOURCES := pyproject.toml $(LOCK) $(shell find $(ROOMS) -type f ! -name '*.pyc')
+
+$(VENV)/core: $(BIN)/python $(SOURCES)
+	$(PIP) -c $(LOCK) .
+	touch $@
+
+# The marks' peer and RivaGAN's weights come from invisible-watermark; without its dependencies, which are the
+# CUDA build of torch and the full OpenCV (docs/adr/0002).
+$(VENV)/test: $(BIN)/python $(SOURCES)
+	$(PIP) -c $(LOCK) '.[test,lint]' torch onnxruntime
+	$(PIP) --no-deps invisible-watermark==0.2.0
+	touch $@
+
+clean:
+	rm -rf $(VENV) .dev assay-demo build
