@@ -2,7 +2,6 @@ import errno
 import os
 
 import pytest
-
 from assay.provenance.errors import AssayError, UsageError
 from assay.provenance.files.atomic import atomic_output, refuse_same_file
 

@@ -5,12 +5,11 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from assay.provenance.errors import AssayError, LimitError, MalformedError, UnsupportedError
 from assay.provenance.files.picture import decode, decode_isolated
 from assay.provenance.files.samples import as_stored, upright
 from assay.provenance.limits import Limits
+from PIL import Image
 
 
 def picture(data, **limits):
@@ -45,7 +44,9 @@ def test_worker_and_process_decode_alike(save, exif, icc, xmp):
 def test_every_orientation_shows_the_same_scene(name, orientation, save, scene):
     block = Image.Exif()
     block[0x0112] = orientation
-    options = {"quality": 95, "subsampling": 0} if name == "JPEG" else {"lossless": True} if name == "WEBP" else {}
+    options = (
+        {"quality": 95, "subsampling": 0} if name == "JPEG" else {"lossless": True} if name == "WEBP" else {}
+    )
     found = picture(save(name, Image.fromarray(as_stored(scene, orientation)), exif=block, **options))
     assert found.pixels.shape == scene.shape
     assert np.abs(found.pixels.astype(int) - scene).mean() < (4 if name == "JPEG" else 0.01)
@@ -168,7 +169,9 @@ def test_animations_give_their_first_frame_and_their_count(name, save, scene):
 
 def test_the_first_picture_of_an_mpo_is_taken_and_the_other_said(save, scene):
     image = Image.fromarray(scene)
-    found = picture(save("MPO", image, save_all=True, append_images=[Image.fromarray(255 - scene)], quality=95))
+    found = picture(
+        save("MPO", image, save_all=True, append_images=[Image.fromarray(255 - scene)], quality=95)
+    )
     assert (found.format, found.frames, found.encoding["pictures"]) == ("JPEG", 1, 2)
     assert np.abs(found.pixels.astype(int) - scene).mean() < 5
     assert any("pictures in the file" in note for note in found.notes)
@@ -222,7 +225,9 @@ def test_broken_exif_does_not_spoil_a_good_picture(save, scene):
     assert found.orientation == 1
 
 
-@pytest.mark.parametrize("head", [b"%!PS-Adobe-3.0 EPSF", b"BLP2" + bytes(200), b"8BPS" + bytes(60), b"\0\0\x01\0" + bytes(40)])
+@pytest.mark.parametrize(
+    "head", [b"%!PS-Adobe-3.0 EPSF", b"BLP2" + bytes(200), b"8BPS" + bytes(60), b"\0\0\x01\0" + bytes(40)]
+)
 def test_no_other_decoder_is_reached(head):
     with pytest.raises(UnsupportedError):
         picture(head)

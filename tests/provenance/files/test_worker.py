@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from assay.provenance.errors import LimitError, MalformedError, UnsupportedError
 from assay.provenance.files.worker import MAGIC, Answer, buffer, isolation, run
 from assay.provenance.limits import Limits
@@ -134,7 +133,10 @@ def test_the_child_cannot_write_files_nor_reach_the_parents(tmp_path):
 
         def work(_):
             outcome = []
-            for attempt in (lambda: os.write(number, b"x"), lambda: Path(tmp_path / "new").write_bytes(b"x" * 10)):
+            for attempt in (
+                lambda: os.write(number, b"x"),
+                lambda: Path(tmp_path / "new").write_bytes(b"x" * 10),
+            ):
                 try:
                     attempt()
                     outcome.append("wrote")

@@ -2,12 +2,11 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from assay.provenance.errors import UnsupportedError
 from assay.provenance.files.picture import decode_isolated
 from assay.provenance.files.samples import as_stored
 from assay.provenance.files.write import encode_like, losses
+from PIL import Image
 
 
 def decoded(data):
@@ -31,7 +30,9 @@ def kept(before, after, *names):
 
 @pytest.mark.parametrize("sampling", [0, 1, 2])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_jpeg_keeps_tables_sampling_progression_and_all_metadata(sampling, progressive, save, scene, exif, icc, xmp):
+def test_jpeg_keeps_tables_sampling_progression_and_all_metadata(
+    sampling, progressive, save, scene, exif, icc, xmp
+):
     iptc = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x08\x1c\x02\x50\0\x03Ann"
     extra = b"\xff\xed" + (len(iptc) + 2).to_bytes(2, "big") + iptc + b"\xff\xfe\0\x06said"
     before = decoded(
