@@ -28,7 +28,8 @@ class Reading:
     ``mark`` is None unless found. ``p_value`` bounds the probability that unmarked media give so good an
     answer, all hypotheses of the search counted; None where the reader could not look. ``reason`` says in a
     few words why nothing was found or could be looked for (``"no mark"``, ``"too small"``). ``details`` are
-    JSON values for experts.
+    JSON values for experts. ``aligned`` says that the mark lies where embedding puts it in a whole picture, so
+    that no crop, turn or resize explains a picture unlike the one it was made for.
     """
 
     scheme: str
@@ -36,6 +37,7 @@ class Reading:
     p_value: float | None
     reason: str = ""
     details: dict[str, Any] | None = None
+    aligned: bool = False
 
     @property
     def found(self) -> bool:

@@ -74,6 +74,7 @@ class _View:
     means: str
     does_not_mean: str
     axes: tuple[dict[str, str], ...]
+    conflicts: tuple[dict[str, Any], ...]
     plate: dict[str, Any] | None
     regions: tuple[dict[str, Any], ...]
     more_regions: int
@@ -99,6 +100,10 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
         means=wording.MEANS[report.verdict],
         does_not_mean=wording.DOES_NOT_MEAN[report.verdict],
         axes=_axes(report),
+        conflicts=tuple(
+            {"rule": c.rule, "says": c.says, "between": [wording.check_name(b) for b in c.between]}
+            for c in report.conflicts
+        ),
         plate=_plate(report, preview),
         regions=regions[:REGIONS],
         more_regions=max(0, len(regions) - REGIONS),
@@ -149,13 +154,14 @@ def _plate(report: Report, preview: Preview | None) -> dict[str, Any] | None:
     if preview is None:
         return None
     ratio = preview.width / preview.height
+    natural = max(preview.width, 240) / 16
     original_ratio = preview.original_width / preview.original_height if preview.original_height else ratio
     return {
         "received": Markup(preview.received),  # noqa: S704
         "original": Markup(preview.original),  # noqa: S704
         "width": preview.width,
         "height": preview.height,
-        "max_width": f"{min(ratio * PICTURE_REM, max(preview.width, 240) / 16):.2f}",
+        "max_width": f"{ratio * PICTURE_REM if preview.original else min(ratio * PICTURE_REM, natural):.2f}",
         "original_max_width": f"{original_ratio * PICTURE_REM:.2f}",
         "original_width": preview.original_width,
         "original_height": preview.original_height,
@@ -198,8 +204,8 @@ def _evidence(report: Report) -> tuple[dict[str, Any], ...]:
             "name": wording.check_name(e.check),
             "check": e.check,
             "version": e.version,
-            "status": str(e.status),
-            "words": wording.STATUSES[e.status],
+            "status": wording.status_words(e)[0],
+            "words": wording.status_words(e)[1],
             "summary": e.summary,
             "reasons": [r for r in e.reasons if r not in e.summary],
             "llr": "" if e.llr is None else f"{e.llr:+.2f}",

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.manifest import Ingredient, Manifest, ManifestState, SigningTime, TimeTrust
+from assay.provenance.mark import Reading
+from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Report, Verdict
 from assay.provenance.text import safe_text
 
@@ -94,6 +96,8 @@ CHECKS: Mapping[str, str] = {
     "agreement": "Agreement",
 }
 
+PARTIES: Mapping[str, str] = {"file": "The file", "trust": "Trust lists", "ingredient": "An ancestor"}
+
 STATES: Mapping[ManifestState, str] = {
     ManifestState.TRUSTED: "intact, signer on your list",
     ManifestState.UNTRUSTED: "intact, signer not established",
@@ -142,11 +146,28 @@ _LOOKALIKES = frozenset(
 )
 
 
+# Where a witness looked and nothing contradicts it, what it found may still be no more than a claim.
+_CLAIMS = frozenset({Fact.UNTRUSTED, Fact.CLAIMED, Fact.CLAIMED_AI})
+
+
+def status_words(evidence: Evidence) -> tuple[str, str]:
+    """Return a short key (``pass``, ``claim``, ``fail``, ``absent``, ``error``) and the status in words."""
+    if evidence.status is not Status.PASS:
+        return str(evidence.status), STATUSES[evidence.status]
+    if isinstance(evidence.found, Recovered) and not evidence.found.matches:
+        return "claim", "looked, found no match"
+    if isinstance(evidence.found, Reading) or Fact.MARKED_AI in evidence.facts:
+        return "claim", "looked, found a mark"
+    if evidence.facts & _CLAIMS:
+        return "claim", "looked, found a claim"
+    return "pass", STATUSES[Status.PASS]
+
+
 def check_name(check: str) -> str:
-    """Return a check's name in words."""
+    """Return in words the name of a check, or of another party to a conflict."""
     if check.startswith("detector:"):
         return f"Detector {safe_text(check[9:], NAME_CHARS)}"
-    return CHECKS.get(check, safe_text(check, NAME_CHARS))
+    return CHECKS.get(check) or PARTIES.get(check) or safe_text(check, NAME_CHARS)
 
 
 def source_type_words(source_type: str) -> str:
@@ -201,6 +222,8 @@ def moment(value: str) -> str:
         time = dt.datetime.fromisoformat(value)
     except ValueError:
         return safe_text(value, 40)
+    if len(value) == len("2026-11-18"):
+        return f"{time.day} {_MONTHS[time.month - 1]} {time.year}"
     if time.tzinfo is None:
         return f"{time.day} {_MONTHS[time.month - 1]} {time.year}, {time:%H:%M:%S} of an unknown time zone"
     zone = "UTC" if not time.utcoffset() else f"UTC{time:%z}"
@@ -275,7 +298,8 @@ def origin_sentence(report: Report) -> str:
             who = signer_words(origin.signer, trusted=False, development=origin.development)
             broken = own and report.manifest.state is ManifestState.INVALID
             verb = "is named by credentials that do not hold" if broken else f"signed {what}"
-            return f"{_capital(who)} {verb}; who that is, is not established ({time_words(origin.time)})."
+            established = f"who that is, is not established ({time_words(origin.time)})."
+            return f"{_capital(who)} {verb}; {established} {lookalike_warning(origin.signer)}".strip()
         case "claimed":
             return "The ledger has an entry for it, but no signer whose name could be checked."
         case _:

@@ -91,7 +91,8 @@ class DwtDctSvd:
             p_value = self._p_value(word.correlation, tries)
             if p_value < ALARM:
                 details = {"correlation": round(word.correlation, 4), **hypothesis.describe()}
-                return Reading(self.scheme, Mark(self.scheme, word.id), p_value, "", details)
+                whole = hypothesis.is_whole and hypothesis.scale == View(search.halvings_for(pixels)).scale
+                return Reading(self.scheme, Mark(self.scheme, word.id), p_value, "", details, aligned=whole)
         return Reading(self.scheme, None, 1.0, "no mark")
 
     def _tries(self, pixels: Samples) -> int:

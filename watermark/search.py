@@ -69,6 +69,11 @@ class Hypothesis:
         """How well it synchronises."""
         return self.candidate.score
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the layout starts at the picture's own corner, upright."""
+        return self.offset == (0, 0) and self.candidate.shift == (0, 0) and self.candidate.pose == "upright"
+
     def describe(self) -> dict[str, object]:
         """Return JSON values for experts."""
         return {

@@ -1,7 +1,8 @@
 """The agreement witness: do manifest, samples, ledger entry and metadata tell one story?
 
 Each rule compares two layers and returns a Conflict with a sentence for each, or None. A rule fires only on
-facts that cannot both be right; what is merely missing or unknown is neutral.
+facts that cannot both be right; what is merely missing or unknown is neutral. ``Layers.whole``: the mark lies where
+embedding puts it, so that only then may a picture unlike the original accuse.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def transplanted_mark(layers: Layers) -> Conflict | None:
         ("mark", "receipt"),
         (
             f"The watermark in this picture belongs to entry {recovered.receipt.index} of the ledger.",
-            "The ledger's sketch of that entry shows a different picture: the mark was copied here.",
+            "The ledger's sketch of that entry shows a different picture: the mark was copied here, or the picture replaced under it.",
         ),
     )
 
@@ -215,13 +216,8 @@ def gather(seen: tuple[Evidence, ...]) -> Layers:
         known=readings.get("known-marks"),
         recovered=recovered_of(seen),
         disclosures=disclosures,
-        whole=_whole(mark),
+        whole=bool(mark and mark.aligned),
     )
-
-
-def _whole(mark: Reading | None) -> bool:
-    # A mark read at the layout's own origin was not moved by a crop; only then does a mismatch accuse.
-    return bool(mark and mark.details and mark.details.get("aligned"))
 
 
 def _captured(manifest: Manifest) -> bool:

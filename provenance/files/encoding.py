@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import zlib
 from typing import Any, BinaryIO
 
 from assay.provenance.files.bytemap import View
+from assay.provenance.limits import Limits
 
 # JPEG segments that are not carried over: written anew by the encoder, or bound to the old bytes.
 _OWN_SEGMENTS = (
@@ -108,6 +110,33 @@ def _png_facts(view: View) -> dict[str, Any]:
                 chunks.append([name.decode(), base64.b64encode(data).decode(), data_seen])
         at += 12 + length
     return {**facts, "chunks": chunks}
+
+
+def png_text(view: View, limits: Limits) -> dict[str, str]:
+    """Return the text of a PNG's tEXt, zTXt and iTXt chunks wherever they stand, decoding no picture.
+
+    Chunks that cannot be unpacked, and those over ``limits.metadata_bytes`` in all, are left out.
+    """
+    found: dict[str, str] = {}
+    room = limits.metadata_bytes
+    for name, encoded, _ in _png_facts(view)["chunks"]:
+        key, _, rest = base64.b64decode(encoded).partition(b"\0")
+        if name == "iTXt" and rest.count(b"\0", 2) >= 2:
+            packed, body = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[2]
+        elif name in ("tEXt", "zTXt"):
+            packed, body = name == "zTXt", rest[1:] if name == "zTXt" else rest
+        else:
+            continue
+        try:
+            body = zlib.decompressobj().decompress(body, max(room, 1)) if packed else body
+        except zlib.error:
+            continue
+        room -= len(body)
+        if room < 0:
+            break
+        text = body.decode("utf-8" if name == "iTXt" else "latin-1", "replace")
+        found.setdefault(key.decode("latin-1"), text)
+    return found
 
 
 def _webp_lossless(view: View) -> bool:

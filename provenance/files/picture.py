@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from assay.provenance.errors import AssayError, LimitError, MalformedError, UnsupportedError
-from assay.provenance.files.encoding import encoding_facts, raw_bytes
+from assay.provenance.files.bytemap import View
+from assay.provenance.files.encoding import encoding_facts, png_text, raw_bytes
 from assay.provenance.files.samples import rgb_and_alpha, upright
 from assay.provenance.files.sniff import sniff_stream
 from assay.provenance.files.structure import layout
@@ -63,7 +64,7 @@ def decode(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Picture:
     """Decode one picture from a seekable stream, in this process.
 
     Meant for the worker: use ``decode_isolated`` on files of unknown origin. The format is decided by
-    content; the picture's size is checked from its header before any sample is decoded. ``encoding`` holds,
+    content; while it runs Pillow's global limits are ours, so that threads had better not share it. The picture's size is checked from its header before any sample is decoded. ``encoding`` holds,
     as JSON values, what ``encode_like`` needs to write like the original.
 
     Raises UnsupportedError (format, sample type), MalformedError (truncated, broken), LimitError.
@@ -87,10 +88,7 @@ def decode_isolated(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Pictur
 
 
 def metadata_of(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[bytes, bytes, dict[str, str]]:
-    """Return a picture's XMP, EXIF and text; raises what ``decode`` raises.
-
-    Samples are decoded for PNG only, whose text may follow them.
-    """
+    """Return a picture's XMP, EXIF and text without decoding its samples; raises what ``decode`` raises."""
     load_codecs()
     name = FORMATS.get(sniff_stream(stream)[1])
     if name is None:
@@ -99,7 +97,7 @@ def metadata_of(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[byte
         image = _open(stream, name, limits)
         exif = _orientation(image, name, [])[1]
         xmp = raw_bytes(image.info.get("xmp"))
-        text = _text(image, limits, [])
+        text = png_text(View(stream), limits) if name == "PNG" else _text(image, limits, [])
     return _bounded("XMP", xmp, limits, {}, []), _bounded("EXIF", exif, limits, {}, []), text
 
 

@@ -19,6 +19,7 @@ _LOW_BYTES = {
     "RGBA;16L": "RGBA;16B",
 }
 _STRIP_BYTES = 1 << 20
+_BLOCK_ROWS = 64
 _UNRANGED = frozenset({"I", "F"})
 _WIDE_GREY = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -111,7 +112,11 @@ def _rgb(array: NDArray[Any]) -> Samples:
 def _eight(wide: NDArray[Any], bits: int) -> Samples:
     """Scale so that black stays 0 and white 255, rounded to nearest (PNG 3rd edition, section 13.12)."""
     white = (1 << bits) - 1
-    return ((wide.astype(np.uint32) * 255 + white // 2) // white).clip(0, 255).astype(np.uint8)
+    eight = np.empty(wide.shape, np.uint8)
+    for top in range(0, len(wide), _BLOCK_ROWS):  # the wider sums of a large picture would not fit
+        block = wide[top : top + _BLOCK_ROWS].astype(np.uint32) * 255
+        eight[top : top + _BLOCK_ROWS] = np.minimum((block + white // 2) // white, 255)
+    return eight
 
 
 def _wide(image: Any, reopen: Callable[[], Any]) -> NDArray[np.uint16] | None:
