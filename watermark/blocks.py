@@ -82,16 +82,20 @@ def centre(pixels: Samples, limit: int) -> Samples:
     return pixels[top : top + rows, left : left + columns]
 
 
-def resample(plane: Plane, factor: float) -> Plane:
-    """Return the plane enlarged by a factor of 1 to 4, bilinear, pixel centres aligned."""
-    if factor == 1.0:
-        return plane
-    for axis in (0, 1):
-        size = plane.shape[axis]
-        place = np.clip((np.arange(round(size * factor)) + 0.5) / factor - 0.5, 0, size - 1)
-        first = np.minimum(place.astype(np.intp), size - 2)
+def resample(plane: Plane, factor: float, shape: tuple[int, int] | None = None) -> Plane:
+    """Return the plane enlarged by a factor of 1/2 or more, or to a shape; bilinear, edges aligned."""
+    wanted = shape or (round(plane.shape[0] * factor), round(plane.shape[1] * factor))
+    for axis, size in enumerate(wanted):
+        present = plane.shape[axis]
+        if size == present:
+            continue
+        # A factor keeps its exact value, which rounding to whole pixels would bend.
+        ratio = size / present if shape else factor
+        place = np.clip((np.arange(size) + 0.5) / ratio - 0.5, 0, present - 1)
+        first = np.clip(place.astype(np.intp), 0, max(0, present - 2))
         weight = np.expand_dims((place - first).astype(np.float32), 1 - axis)
-        plane = plane.take(first, axis) * (1 - weight) + plane.take(first + 1, axis) * weight
+        second = np.minimum(first + 1, present - 1)
+        plane = plane.take(first, axis) * (1 - weight) + plane.take(second, axis) * weight
     return plane
 
 
