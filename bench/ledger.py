@@ -1,0 +1,269 @@
+"""Measure the ledger: append, receipt and look-up rates against an fsync probe, and recovery by fingerprint.
+
+    python bench/ledger.py                      rates
+    python bench/ledger.py --recovery           also false matches and recompressed photographs, some minutes
+
+``--recovery`` reads pictures from ASSAY_CORPUS (its ``detect/image/images.json``) and from scikit-image. The
+pictures logged and the unrelated pictures asked for share no source: corpus pictures are split by repository,
+scikit-image's are only logged, synthetic ones have separate seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from assay.ledger.fingerprint import PdqFingerprinter
+from assay.ledger.log import SqlLog
+from assay.ledger.note import NoteSigner
+from assay.ledger.proof import verify_receipt
+from assay.provenance.asset import Digest
+from assay.provenance.entry import Entry, Fingerprint, Recovery
+from assay.provenance.mark import Mark
+from assay.provenance.media import Media, Samples
+from PIL import Image, ImageEnhance
+
+ORIGIN = "bench.example/ledger"
+SCHEME = "org.example.mark.1"
+
+
+def new_log(folder: str) -> SqlLog:
+    return SqlLog.create(f"sqlite:///{folder}/ledger.db", ORIGIN, NoteSigner.from_seed(ORIGIN, bytes(32)))
+
+
+def new_entry(number: int, recovery: Recovery | None = None) -> Entry:
+    return Entry(
+        digest=Digest.of(b"%d" % number),
+        media_type="image/jpeg",
+        size=number,
+        time="2026-11-21T08:00:00Z",
+        mark=Mark(SCHEME, f"{number:016x}"),
+        manifest=Digest.of(b"manifest %d" % number),
+        manifest_label=f"urn:c2pa:{number:08x}",
+        signer=Digest.of(b"signer"),
+        recovery=recovery.digest if recovery else None,
+        source_type="trainedAlgorithmicMedia",
+        generator="bench/1",
+    )
+
+
+def per_second(action: Callable[[int], object], count: int) -> float:
+    start = time.perf_counter()
+    for number in range(count):
+        action(number)
+    return count / (time.perf_counter() - start)
+
+
+def fsync_rate(folder: str) -> float:
+    """Return how often a second this disk makes 4 KiB durable."""
+    with (Path(folder) / "probe").open("wb", buffering=0) as file:
+
+        def once(_: int) -> None:
+            file.write(bytes(4096))
+            os.fdatasync(file.fileno())
+
+        return per_second(once, 200)
+
+
+def rates(size: int) -> dict[str, float]:
+    rng = np.random.default_rng(1)
+    result: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder, new_log(folder) as log:
+        result["fsync/s"] = fsync_rate(folder)
+        at = 0
+        for batch in (1, 10, 100, 1000):
+            rounds = max(3, 300 // batch)
+            start = time.perf_counter()
+            for _ in range(rounds):
+                log.append_many([(new_entry(number), None) for number in range(at, at + batch)])
+                at += batch
+            result[f"append/s, {batch} a commit"] = rounds * batch / (time.perf_counter() - start)
+        records = [
+            Recovery(
+                rng.bytes(16), Fingerprint("pdq", rng.bytes(32), 100), rng.bytes(6000), rng.bytes(20_000)
+            )
+            for _ in range(500)
+        ]
+        items = [(new_entry(at + number, record), record) for number, record in enumerate(records)]
+        start = time.perf_counter()
+        log.append_many(items)
+        result["append/s with recovery records, 500 a commit"] = len(items) / (time.perf_counter() - start)
+        result["append/s with recovery record and receipt, 1 a commit"] = per_second(
+            lambda number: log.append(*items[number]), 200
+        )
+        while log.size < size:
+            at = log.size
+            log.append_many([(new_entry(number), None) for number in range(at, min(size, at + 5000))])
+        result["entries now"] = log.size
+        places = [int(place) for place in rng.integers(0, log.size, 500)]
+        receipts = [log.receipt(place) for place in places[:50]]
+        result["receipt/s"] = per_second(lambda number: log.receipt(places[number]), 500)
+        vkeys = [NoteSigner.from_seed(ORIGIN, bytes(32)).vkey]
+        result["verify receipt/s"] = per_second(
+            lambda number: verify_receipt(receipts[number % 50], vkeys), 500
+        )
+        result["find digest/s"] = per_second(lambda number: log.find_digest(Digest.of(b"%d" % number)), 300)
+        result["find mark/s"] = per_second(lambda number: log.find_mark(Mark(SCHEME, f"{number:016x}")), 300)
+        prints = [record.fingerprint for record in records if record.fingerprint]
+        result["find fingerprint/s"] = per_second(lambda number: log.find_fingerprint(prints[number]), 300)
+        start = time.perf_counter()
+        problems = log.check()
+        result["audit entries/s"] = log.size / (time.perf_counter() - start)
+        result["audit problems"] = len(problems)
+    return result
+
+
+# Recovery
+
+
+def synthetic(seed: int) -> Samples:
+    """Return a picture of random clouds and shapes, unlike any other seed's."""
+    rng = np.random.default_rng(seed)
+    height, width = (int(side) for side in rng.integers(256, 512, 2))
+    picture = np.zeros((height, width, 3))
+    for octave in range(2, 7):
+        grid = rng.normal(size=(1 << octave, 1 << octave, 3)) * 90 / octave
+        layers = [Image.fromarray(grid[..., c].astype(np.float32)).resize((width, height)) for c in range(3)]
+        picture += np.stack([np.asarray(layer) for layer in layers], axis=-1)
+    picture += 128
+    down, across = np.mgrid[0:height, 0:width]
+    for _ in range(int(rng.integers(2, 8))):
+        y, x, radius = rng.integers(0, height), rng.integers(0, width), rng.integers(20, 120)
+        picture[np.hypot(down - y, (across - x) * rng.uniform(0.4, 2.5)) < radius] = rng.integers(0, 256, 3)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def varied(picture: Samples, rng: np.random.Generator) -> Samples:
+    """Return a crop of 60 to 100 % a side, perhaps mirrored, in another light."""
+    height, width = picture.shape[:2]
+    tall, wide = (int(side * rng.uniform(0.6, 1.0)) for side in (height, width))
+    top, left = int(rng.integers(0, height - tall + 1)), int(rng.integers(0, width - wide + 1))
+    part = picture[top : top + tall, left : left + wide]
+    image = Image.fromarray(np.ascontiguousarray(part[:, ::-1] if rng.random() < 0.5 else part))
+    return np.asarray(ImageEnhance.Brightness(image).enhance(rng.uniform(0.8, 1.2)))
+
+
+def recompressed(picture: Samples) -> Samples:
+    """Return the picture at half size through JPEG at quality 75."""
+    image = Image.fromarray(picture)
+    buffer = io.BytesIO()
+    image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS).save(
+        buffer, "JPEG", quality=75
+    )
+    return np.asarray(Image.open(buffer))
+
+
+def load(file: Path) -> Samples:
+    image = Image.open(file).convert("RGB")
+    image.thumbnail((640, 640))
+    return np.asarray(image)
+
+
+def sources(corpus: Path) -> tuple[list[Path], list[Path]]:
+    """Return (pictures to log, pictures to ask for), split by repository."""
+    import skimage
+
+    index = json.loads((corpus / "detect" / "image" / "images.json").read_text())
+    sides: tuple[list[Path], list[Path]] = ([], [])
+    for item in index:
+        side = Digest.of(item["repo"].encode()).value[0] & 1
+        file = corpus / "detect" / "image" / item["file"]
+        if file.is_file():
+            sides[side].append(file)
+    data = Path(skimage.__file__).parent / "data"
+    sides[0].extend(sorted(file for file in data.iterdir() if file.suffix in (".png", ".jpg")))
+    return sides
+
+
+def variations(files: list[Path], count: int, seed: int) -> Iterator[Samples]:
+    """Yield pictures: three in four varied from the files, one in four synthetic."""
+    rng = np.random.default_rng(seed)
+    pictures: dict[int, Samples] = {}
+    for number in range(count):
+        if number % 4 == 3:
+            yield synthetic(seed * 1_000_000 + number)
+            continue
+        place = number % len(files)
+        if place not in pictures:
+            pictures[place] = load(files[place])
+        yield varied(pictures[place], rng)
+
+
+def recovery(corpus: Path, entries: int, queries: int) -> dict[str, float]:
+    reader = PdqFingerprinter()
+    logged, asked = sources(corpus)
+    photographs = [file for file in logged if "real_" in str(file)][:50]
+    whole = [load(file) for file in photographs]
+    result: dict[str, float] = {"sources logged": len(logged), "sources asked for": len(asked)}
+
+    def item(number: int, picture: Samples) -> tuple[Entry, Recovery]:
+        media = Media.still(picture)
+        record = Recovery(b"%016d" % number, reader.fingerprint(media), reader.sketch(media), b"")
+        return new_entry(number, record), record
+
+    def ask(log: SqlLog, picture: Samples) -> tuple[bool, bool, set[int]]:
+        media = Media.still(picture)
+        found = {f.receipt.index: f for key in reader.fingerprints(media) for f in log.find_fingerprint(key)}
+        records = {index: f.recovery for index, f in found.items() if f.recovery}
+        same = {index for index, record in records.items() if reader.compare(media, record.sketch).same}
+        return bool(found), bool(same), same
+
+    with tempfile.TemporaryDirectory() as folder, new_log(folder) as log:
+        log.append_many([item(number, picture) for number, picture in enumerate(whole)])
+        rest = variations(logged, entries - len(whole), 1)
+        batch = []
+        for number, picture in enumerate(rest, start=len(whole)):
+            batch.append(item(number, picture))
+            if len(batch) == 500:
+                log.append_many(batch)
+                batch = []
+        log.append_many(batch)
+        result["entries"] = log.size
+        answers = [ask(log, picture) for picture in variations(asked, queries, 2)]
+        result["unrelated pictures asked for"] = len(answers)
+        result["unrelated pictures with a fingerprint match"] = sum(found for found, _, _ in answers)
+        result["unrelated pictures attached to an original"] = sum(same for _, same, _ in answers)
+        answers = [ask(log, recompressed(picture)) for picture in whole]
+        result["photographs at half size, JPEG q75"] = len(answers)
+        result["found by fingerprint"] = sum(found for found, _, _ in answers)
+        result["called the same as their own original"] = sum(
+            number in same for number, (_, _, same) in enumerate(answers)
+        )
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--size", type=int, default=20_000, help="entries in the log when it is read (default 20,000)"
+    )
+    parser.add_argument("--recovery", action="store_true", help="also measure recovery by fingerprint")
+    parser.add_argument("--entries", type=int, default=10_000, help="entries logged for --recovery")
+    parser.add_argument("--queries", type=int, default=2_000, help="unrelated pictures asked for")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    options = parser.parse_args()
+    figures = {"rates": rates(options.size)}
+    if options.recovery:
+        corpus = os.environ.get("ASSAY_CORPUS")
+        if not corpus:
+            parser.error("--recovery needs ASSAY_CORPUS")
+        figures["recovery"] = recovery(Path(corpus), options.entries, options.queries)
+    for title, lines in figures.items():
+        print(title)
+        for name, value in lines.items():
+            print(f"  {name:<56} {value:>12,.0f}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
