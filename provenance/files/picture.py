@@ -64,8 +64,9 @@ def decode(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Picture:
     """Decode one picture from a seekable stream, in this process.
 
     Meant for the worker: use ``decode_isolated`` on files of unknown origin. The format is decided by
-    content; while it runs Pillow's global limits are ours, so that threads had better not share it. The picture's size is checked from its header before any sample is decoded. ``encoding`` holds,
-    as JSON values, what ``encode_like`` needs to write like the original.
+    content; the picture's size is checked from its header before any sample is decoded. ``encoding`` holds,
+    as JSON values, what ``encode_like`` needs to write like the original. While it runs Pillow's global
+    limits are ours, so that threads had better not share it.
 
     Raises UnsupportedError (format, sample type), MalformedError (truncated, broken), LimitError.
     """

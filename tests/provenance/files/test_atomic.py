@@ -1,5 +1,5 @@
 import errno
-import os
+from pathlib import Path
 
 import pytest
 from assay.provenance.errors import AssayError, UsageError
@@ -14,17 +14,22 @@ def test_nothing_is_visible_before_the_end(tmp_path):
         stream.seek(0)
         assert stream.read() == b"whole"
     assert target.read_bytes() == b"whole"
-    assert os.listdir(tmp_path) == ["out"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_any_error_leaves_the_old_file_and_no_rubbish(tmp_path):
     target = tmp_path / "out"
     target.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), atomic_output(target, overwrite=True) as stream:
-        stream.write(b"half")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with atomic_output(target, overwrite=True) as stream:
+            stream.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert target.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["out"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_overwrite_replaces_and_keeps_the_rights(tmp_path):
@@ -43,20 +48,24 @@ def test_an_existing_file_is_never_replaced_unasked(tmp_path):
     with pytest.raises(UsageError, match="exists already"), atomic_output(target):
         pytest.fail("opened")
     target.unlink()
-    with pytest.raises(UsageError, match="exists already"), atomic_output(target) as stream:
-        stream.write(b"mine")
-        target.write_bytes(b"theirs")  # made meanwhile
+
+    def overtaken():
+        with atomic_output(target) as stream:
+            stream.write(b"mine")
+            target.write_bytes(b"theirs")  # made meanwhile
+
+    with pytest.raises(UsageError, match="exists already"):
+        overtaken()
     assert target.read_bytes() == b"theirs"
-    assert os.listdir(tmp_path) == ["out"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_said_with_advice(tmp_path):
     with pytest.raises(AssayError, match="disk is full") as caught, atomic_output(tmp_path / "out"):
-        with open("/dev/full", "wb", buffering=0) as full:
-            full.write(b"x")
+        Path("/dev/full").write_bytes(b"x")
     assert caught.value.hint
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_failures_of_the_block_stay_what_they_are(tmp_path):

@@ -26,8 +26,9 @@ def packet(body, attributes=""):
         '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
-        f'xmlns:TC260="http://www.tc260.org.cn/ns/AIGC/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/" {attributes}>'
-        f'{body}</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+        f'xmlns:TC260="http://www.tc260.org.cn/ns/AIGC/1.0/" '
+        f'xmlns:dc="http://purl.org/dc/elements/1.1/" {attributes}>'
+        f"{body}</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end='w'?>"
     ).encode()
 
 
@@ -113,9 +114,11 @@ def test_hostile_xml_is_not_expanded_nor_fetched(save, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("TOPSECRET")
     name = "Iptc4xmpExt:DigitalSourceType"
-    bomb = b"<!DOCTYPE x [" + b"".join(
-        f'<!ENTITY l{n + 1} "{f"&l{n};" * 10}">'.encode() if n else b'<!ENTITY l1 "lollollollol">' for n in range(9)
-    ) + b"]>" + packet(f"<{name}>&l9;</{name}>")  # fmt: skip
+    entities = [
+        '<!ENTITY l1 "lollollollol">',
+        *(f'<!ENTITY l{n + 1} "{f"&l{n};" * 10}">' for n in range(1, 9)),
+    ]
+    bomb = f"<!DOCTYPE x [{''.join(entities)}]>".encode() + packet(f"<{name}>&l9;</{name}>")
     reader = f'<!DOCTYPE x [<!ENTITY f SYSTEM "{secret.as_uri()}">]>'.encode() + packet(
         f"<{name}>&f;</{name}>"
     )

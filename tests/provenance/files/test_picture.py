@@ -92,8 +92,22 @@ def tiff16(values, order, compression=1):
     data = values.astype(f"{e}u2").tobytes()
     packed = zlib.compress(data) if compression == 8 else data
     after = 8 + 2 + 10 * 12 + 4
-    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, after), (259, 3, 1, compression), (262, 3, 1, 2),
-               (273, 4, 1, after + 6), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(packed)), (284, 3, 1, 1)]  # fmt: skip
+    entries = [
+        *(
+            (256, 4, 1, width),
+            (257, 4, 1, height),
+            (258, 3, 3, after),
+            (259, 3, 1, compression),
+            (262, 3, 1, 2),
+        ),
+        *(
+            (273, 4, 1, after + 6),
+            (277, 3, 1, 3),
+            (278, 4, 1, height),
+            (279, 4, 1, len(packed)),
+            (284, 3, 1, 1),
+        ),
+    ]
     body = struct.pack(e + "H", len(entries))
     for tag, kind, count, value in entries:
         field = struct.pack(e + "HH", value, 0) if kind == 3 and count == 1 else struct.pack(e + "L", value)

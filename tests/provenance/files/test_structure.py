@@ -142,8 +142,11 @@ def files(save):
     }
 
 
-FORMATS = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/x-adobe-dng", "image/avif",
-           "image/heic", "image/jxl", "image/svg+xml", "application/pdf", "audio/wav", "audio/mpeg", "audio/flac"]  # fmt: skip
+_PICTURES = ("jpeg", "png", "webp", "gif", "tiff", "x-adobe-dng", "avif", "heic", "jxl", "svg+xml")
+FORMATS = [
+    *(f"image/{name}" for name in _PICTURES),
+    *("application/pdf", "audio/wav", "audio/mpeg", "audio/flac"),
+]
 
 
 @pytest.mark.parametrize("media_type", FORMATS)
@@ -160,7 +163,7 @@ def test_what_an_honest_signer_leaves_out_is_harmless(media_type, files, sign):
 
 @pytest.mark.parametrize("media_type", FORMATS)
 def test_an_exclusion_that_reaches_into_the_content_is_seen_to_the_byte(media_type, files, sign):
-    signed, exclusions = sign(files[media_type], media_type)
+    signed, _ = sign(files[media_type], media_type)
     harmless = content_overlap(BytesIO(signed), media_type, [(0, len(signed))])
     assert harmless, "some bytes are content"
     start, length = max(harmless, key=lambda span: span[1])

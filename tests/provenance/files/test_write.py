@@ -35,10 +35,9 @@ def test_jpeg_keeps_tables_sampling_progression_and_all_metadata(
 ):
     iptc = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x08\x1c\x02\x50\0\x03Ann"
     extra = b"\xff\xed" + (len(iptc) + 2).to_bytes(2, "big") + iptc + b"\xff\xfe\0\x06said"
-    before = decoded(
-        save("JPEG", Image.fromarray(as_stored(scene, 6)), quality=91, subsampling=sampling, progressive=progressive,
-             exif=exif, icc_profile=icc, xmp=xmp, extra=extra, dpi=(240, 240))
-    )  # fmt: skip
+    coding = {"quality": 91, "subsampling": sampling, "progressive": progressive, "dpi": (240, 240)}
+    metadata = {"exif": exif, "icc_profile": icc, "xmp": xmp, "extra": extra}
+    before = decoded(save("JPEG", Image.fromarray(as_stored(scene, 6)), **coding, **metadata))
     assert before.orientation == 6
     pixels = marked(before)
     after = decoded(encode_like(before, pixels))
