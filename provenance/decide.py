@@ -205,11 +205,14 @@ def _headline(
         case Verdict.SOURCE_RECOVERED:
             return _recovered_sentence(recovered, origin, policy)
         case _:
-            return _open_sentence(facts, manifest, recovered)
+            return _open_sentence(facts, manifest, recovered, evidence)
 
 
 def _who(origin: Origin) -> str:
-    return f"{safe_text(origin.signer, 120)}{' (a development signer)' if origin.development else ''}"
+    name = safe_text(origin.signer, 120)
+    if origin.status != "trusted":
+        return f"a signer that calls itself “{name}”"
+    return f"{name}{' (a development signer)' if origin.development else ''}"
 
 
 def _when(origin: Origin) -> str:
@@ -255,7 +258,9 @@ def _recovered_sentence(recovered: Recovered | None, origin: Origin, policy: Pol
     return f"The original of this picture is {where}{signer}{laid}; no region of this copy was found to differ."
 
 
-def _open_sentence(facts: frozenset[Fact], manifest: Manifest, recovered: Recovered | None) -> str:
+def _open_sentence(
+    facts: frozenset[Fact], manifest: Manifest, recovered: Recovered | None, evidence: Sequence[Evidence]
+) -> str:
     name = safe_text(manifest.signer.display, 120)
     if manifest.state is ManifestState.UNTRUSTED:
         reason = manifest.reasons[0] if manifest.reasons else "The signer is not on a list that you chose."
@@ -266,4 +271,12 @@ def _open_sentence(facts: frozenset[Fact], manifest: Manifest, recovered: Recove
         return "A watermark leads to a ledger entry, but the pictures could not be matched. That is no proof of either."
     if Fact.CLAIMED_AI in facts:
         return "Unsigned metadata says that an AI model made it; anyone can write such metadata, so this is a claim and not proof."
+    if manifest.remote_url:
+        return "The file says that its credentials are kept elsewhere; they were not fetched, so nothing is confirmed."
+    unheard = [e.check for e in evidence if e.status is Status.ERROR]
+    if unheard:
+        return (
+            f"Not everything could be examined ({safe_text(', '.join(unheard), 120)}), and nothing was found in the rest. "
+            "This says nothing for or against it."
+        )
     return "No credentials, watermark or ledger entry was found. Most honest files have none: this says nothing for or against it."

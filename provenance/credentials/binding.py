@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from assay.provenance.errors import InputError
 from assay.provenance.files.structure import content_overlap
 from assay.provenance.files.walk_containers import judge_paths
 
@@ -26,12 +27,14 @@ class Binding:
     ``uncovered``: (start, length) of content bytes outside the hash. ``boxes``: content boxes outside it.
     ``holds``: whether our own hash over the covered bytes matches the signed one; None where not computed.
     ``fragmented``: the file is the first part of a stream whose other parts are needed to check it (DASH).
+    ``unread``: why it could not be judged what the excluded ranges hold, empty where it could.
     """
 
     uncovered: tuple[tuple[int, int], ...] = ()
     boxes: tuple[str, ...] = ()
     holds: bool | None = None
     fragmented: bool = False
+    unread: str = ""
 
 
 def examine(
@@ -63,8 +66,21 @@ def examine(
             content, _ = judge_paths(exclusions)
             boxes += content
             fragmented |= any(isinstance(m, dict) and m.get("initHash") for m in assertion.get("merkle") or [])
-    parts = content_overlap(stream, media_type, ranges) if ranges else []
-    return Binding(tuple(parts or ()), tuple(boxes), holds, fragmented)
+    parts, unread = _overlap(stream, media_type, ranges)
+    return Binding(parts, tuple(boxes), holds, fragmented, unread)
+
+
+def _overlap(
+    stream: BinaryIO, media_type: str, ranges: list[tuple[int, int]]
+) -> tuple[tuple[tuple[int, int], ...], str]:
+    """Return the content that the ranges cover, or why that cannot be said: a broken file is no harmless one."""
+    if not ranges:
+        return (), ""
+    try:
+        parts = content_overlap(stream, media_type, ranges)
+    except InputError as error:
+        return (), error.message
+    return (tuple(parts), "") if parts is not None else ((), f"the layout of {media_type} is not known here")
 
 
 def _matches(stream: BinaryIO, ranges: list[tuple[int, int]], assertion: Mapping[str, Any]) -> bool:

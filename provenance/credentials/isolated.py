@@ -141,6 +141,7 @@ def _examine(
         "boxes": list(binding.boxes),
         "holds": binding.holds,
         "fragmented": binding.fragmented,
+        "unread": binding.unread,
     }
     return header, raw.store
 
@@ -162,5 +163,6 @@ def _judge(
         tuple(header["boxes"]),
         header["holds"],
         bool(header["fragmented"]),
+        str(header["unread"]),
     )
     return interpret(raw, binding, now=now, lists=lists, limits=limits)

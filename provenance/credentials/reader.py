@@ -84,6 +84,10 @@ class _Judgement:
         state = judge(frozenset(failures), trusted)
         if state is ManifestState.INVALID and self._refused_but_unchanged(failures):
             state = ManifestState.MALFORMED
+        if self.binding.unread and state in (ManifestState.TRUSTED, ManifestState.UNTRUSTED):
+            # The signed hash leaves bytes out, and whether they are the picture cannot be seen: not intact.
+            self.reasons.append(f"What the signed hash leaves out cannot be judged: {self.binding.unread}.")
+            state = ManifestState.MALFORMED
         state = self._weigh(state, failures)
         return Manifest(
             state=state,
