@@ -89,7 +89,7 @@ def _print(console: Console, item: RenderableType) -> None:
 def show_report(report: Report, console: Console, verbose: bool = False) -> None:
     """Print one panel: verdict, sentence, three axes, conflicts, evidence, changed regions, history.
 
-    ``verbose`` adds reasons, what the verdict means and does not mean, what was not checked, signer, versions.
+    ``verbose`` adds reasons, what the verdict means and does not, what was not checked, signer, versions.
     """
     from rich.console import Group
     from rich.panel import Panel

@@ -120,7 +120,7 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
 
 
 def _axes(report: Report) -> tuple[dict[str, str], ...]:
-    """Return each axis's name, question, sentence and hallmark (``struck``, ``half``, ``split``, ``blank``)."""
+    """Return each axis's name, question, sentence and hallmark (struck, half, split or blank)."""
     integrity = {Integrity.UNKNOWN: "blank", Integrity.ALTERED: "split"}.get(report.integrity, "struck")
     origin = {"trusted": "struck", "unknown": "blank"}.get(report.origin.status, "half")
     synthesis = {"declared": "struck", "marked": "struck", "none": "blank", "not-examined": "blank"}
@@ -172,7 +172,7 @@ def _plate(report: Report, preview: Preview | None) -> dict[str, Any] | None:
 
 
 def _alignment(recovered: Recovered | None) -> str:
-    comparison = recovered.comparison if recovered else None
+    comparison = recovered.comparison if recovered and recovered.matches else None
     return comparison.alignment if comparison and comparison.alignment != "as is" else ""
 
 
@@ -379,7 +379,7 @@ def _recovered(recovered: Recovered | None) -> dict[str, Any] | None:
         ("File as signed", f"{entry.digest}, {entry.size:,} bytes, {safe_text(entry.media_type, 80)}"),
         ("Leaf", recovered.receipt.leaf_hash.hex()),
     ]
-    if comparison:
+    if comparison and recovered.matches:
         rows.insert(3, ("Laid over it", comparison.alignment))
     return {
         "rows": [(name, value) for name, value in rows if value],

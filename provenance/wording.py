@@ -308,7 +308,9 @@ def origin_sentence(report: Report) -> str:
 
 def synthesis_sentence(report: Report) -> str:
     """Say whether anything says that AI made it, and how much that is worth."""
-    stated = f" Stated: {source_type_words(report.source_type)}." if report.source_type else ""
+    established = report.origin.status == "trusted"
+    says = "Its signer states" if established else "Claimed, by nobody who is established"
+    stated = f" {says}: {source_type_words(report.source_type)}." if report.source_type else ""
     match report.synthesis:
         case "declared":
             return f"Declared: its signer says that AI made all or part of it.{stated}"
