@@ -66,6 +66,19 @@ class Layout:
     metadata: tuple[Part, ...] = field(repr=False)
     claimed: tuple[Span, ...] = field(default=(), repr=False)
 
+    def to_json(self) -> dict[str, object]:
+        """Return the form used in inspections."""
+        return {
+            "size": self.size,
+            "end": self.end,
+            "appended": self.appended,
+            "appended_type": self.appended_type,
+            "pictures": self.pictures,
+            "frames": self.frames,
+            "second_formats": list(self.second_formats),
+            "metadata": [{"name": p.name, "start": p.start, "end": p.end} for p in self.metadata],
+        }
+
     @property
     def oddities(self) -> tuple[str, ...]:
         """What a reader should know, as sentences."""

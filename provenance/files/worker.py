@@ -24,6 +24,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from assay.provenance import errors
@@ -47,7 +48,12 @@ _RAISABLE: dict[str, type[AssayError]] = {
     for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, AssayError)
 }
+_BLAS_SETTERS = tuple(
+    f"{prefix}openblas_set_num_threads{suffix}" for prefix in ("", "scipy_") for suffix in ("", "64_")
+)
 _fork_lock = threading.Lock()
+_calmed: set[str] = set()
+_modules_seen = 0
 
 
 class _Arena:
@@ -158,8 +164,33 @@ def _new_arena(limits: Limits) -> _Arena:
         ) from error
 
 
+def _calm_blas() -> None:
+    """Hold every loaded OpenBLAS to one thread, before anything can be forked.
+
+    OpenBLAS stops its threads in a handler that ``fork`` calls; where another thread is multiplying matrices
+    at that moment, both wait for each other for ever, with Python's lock held (seen with 0.3.31: every fork
+    beside two busy threads). With one thread there is nothing to stop. Libraries loaded later read the
+    environment.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError), Path("/proc/self/maps").open("rb") as maps:
+        paths = {os.fsdecode(line.split(None, 5)[5].strip()) for line in maps if b"openblas" in line}
+        for path in paths - _calmed:
+            library = ctypes.CDLL(path)
+            for name in _BLAS_SETTERS:
+                if hasattr(library, name):
+                    getattr(library, name)(1)
+            _calmed.add(path)
+
+
 def _fork() -> int:
+    global _modules_seen
     with _fork_lock, warnings.catch_warnings():
+        if len(sys.modules) != _modules_seen:  # nothing new can have been loaded otherwise
+            _modules_seen = len(sys.modules)
+            _calm_blas()
         # The warning is about children that go on as Python programs; this one decodes, answers and exits,
         # and one that hangs on a lock it inherited meets the deadline.
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*multi-threaded.*fork")
@@ -395,3 +426,6 @@ def _address_space() -> int:
     pages = int(os.read(descriptor, 64).split()[0])
     os.close(descriptor)
     return pages * mmap.PAGESIZE
+
+
+_calm_blas()  # as early as can be: the first fork may come while matrices are multiplied

@@ -1,5 +1,6 @@
 import ctypes
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -187,3 +188,28 @@ def test_nothing_of_the_parents_output_is_written_twice(capfd):
     ask(lambda _: Answer({}))
     sys.stdout.flush()
     assert capfd.readouterr().out.count("once") == 1
+
+
+BESIDE_BLAS = """
+import io, threading
+import numpy
+from assay.provenance.files.worker import Answer, run
+matrix = numpy.random.rand(400, 400)
+def busy():
+    while True:
+        matrix @ matrix
+for _ in range(2):
+    threading.Thread(target=busy, daemon=True).start()
+for number in range(5):
+    assert run(lambda _: Answer({"n": number}), io.BytesIO(b"x")).header == {"n": number}
+print("done", flush=True)
+import os; os._exit(0)
+"""
+
+
+def test_a_fork_beside_busy_matrix_threads_does_not_hang():
+    """OpenBLAS deadlocks there unless it is held to one thread; in a process of its own, which may hang."""
+    finished = subprocess.run(
+        [sys.executable, "-c", BESIDE_BLAS], capture_output=True, timeout=90, check=False
+    )
+    assert finished.stdout.strip() == b"done", finished.stderr
