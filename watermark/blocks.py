@@ -47,7 +47,7 @@ def blocks_at(low: Plane, top: int, left: int) -> NDArray[np.float32]:
 
     ``low`` is what ``low_band`` returned.
     """
-    rows, columns = (low.shape[0] + 1 - top) // BLOCK, (low.shape[1] + 1 - left) // BLOCK
+    rows, columns = (max(0, size + 1 - at) // BLOCK for size, at in zip(low.shape, (top, left), strict=True))
     half = BLOCK // 2
     blocks = np.empty((half, half, rows, columns), np.float32)
     for i in range(half):
@@ -59,7 +59,8 @@ def blocks_at(low: Plane, top: int, left: int) -> NDArray[np.float32]:
 def top_singular(blocks: NDArray[np.float32], rounds: int = 3) -> tuple[Plane, Plane, Plane]:
     """Return the largest singular value and its left and right vectors, by power iteration from ones.
 
-    ``blocks`` has shape (4, 4, …) and no negative entries, so that few rounds do; results have shapes (…), (4, …), (4, …).
+    ``blocks`` has shape (4, 4, …) and no negative entries, so that few rounds do; results have the
+    shapes (…), (4, …), (4, …).
     """
     right = blocks.sum(0)
     for _ in range(rounds - 1):

@@ -1,4 +1,4 @@
-"""The first image mark: quantised largest singular values of the Haar low band. Format: docs/formats/mark.md."""
+"""The first image mark: quantised singular values of the Haar low band. Format: docs/formats/mark.md."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class DwtDctSvd:
     """Watermark for images: 48 bits in the singular values of 8x8 blocks, read after JPEG, crops and flips.
 
     ``key`` chooses layout and check bits; readers need the same one. Conforms to
-    ``assay.provenance.protocols.Watermark``. After the dwtDctSvd method of invisible-watermark (MIT), with luma
-    for chroma, nearest lattice points, soft decisions, a code, check bits, and a layout that can be found.
+    ``assay.provenance.protocols.Watermark``. After the dwtDctSvd method of invisible-watermark, with luma for
+    chroma, nearest lattice points, soft decisions, a code, check bits, and a layout that can be found.
     """
 
     scheme = "io.assay.dwtdctsvd.1"
@@ -79,6 +79,7 @@ class DwtDctSvd:
 
         ``p_value`` bounds, over the choice of the key, the probability of so good a code word in a picture
         not marked with it: decodings x 2^48 x exp(-160 rho^2), rho the correlation (Hoeffding 1963).
+        ``aligned`` tells a whole picture from one cropped by a block or more at any edge, flipped or turned.
         """
         pixels = media.frame()
         if search.canonical_blocks(pixels) < search.FEWEST_BLOCKS:
@@ -91,7 +92,7 @@ class DwtDctSvd:
             p_value = self._p_value(word.correlation, tries)
             if p_value < ALARM:
                 details = {"correlation": round(word.correlation, 4), **hypothesis.describe()}
-                whole = hypothesis.is_whole and hypothesis.scale == View(search.halvings_for(pixels)).scale
+                whole = hypothesis.aligned(View(search.halvings_for(pixels)).scale)
                 return Reading(self.scheme, Mark(self.scheme, word.id), p_value, "", details, aligned=whole)
         return Reading(self.scheme, None, 1.0, "no mark")
 
@@ -111,13 +112,12 @@ class DwtDctSvd:
         own = View(search.halvings_for(pixels))
         values = search.singular_values(low_band(luma(pixels, own.halvings)))
         first = search.grids(self.layout, own.plane(pixels, WINDOW_PIXELS), own.scale)
-        yield [Hypothesis(self.layout.as_is(search.phasors(values)), own.scale), *first[:TOP]]
+        yield [search.unmoved(self.layout, values, own.scale), *first[:TOP]]
         pool, unmoved = first[TOP:], []
         for view in search.other_octaves(pixels):
             plane = view.plane(pixels, WINDOW_PIXELS // 2)
             pool += search.grids(self.layout, plane, view.scale)
-            points = search.phasors(search.singular_values(low_band(plane)))
-            unmoved.append(Hypothesis(self.layout.as_is(points), view.scale))
+            unmoved.append(search.unmoved(self.layout, search.singular_values(low_band(plane)), view.scale))
         yield search.best_first(pool)[:POOL] + unmoved
         yield search.relit(self.layout, values, own.scale, TOP)
         yield search.resized(self.layout, pixels)[:TOP]

@@ -1,9 +1,10 @@
 """Marks that image generators leave with invisible-watermark's dwtDct, read by what they must say.
 
-The library decodes bits and compares none; after JPEG it reads nothing. Here each known message is tested as a
-whole: every block says where in its quantiser step the largest coefficient lies, and the message is found by
-the correlation of those phases with it. Sources of the messages: CompVis/stable-diffusion scripts/txt2img.py,
-Stability-AI/stablediffusion scripts, diffusers pipelines/stable_diffusion_xl/watermark.py,
+The library decodes bits and compares none; after JPEG it reads nothing. Here each known message is tested
+as a whole: every block says where in its quantiser step the largest coefficient lies, and the message is
+found by the correlation of those phases with it. Sources of the messages: CompVis/stable-diffusion
+scripts/txt2img.py, Stability-AI/stablediffusion scripts, diffusers
+pipelines/stable_diffusion_xl/watermark.py,
 black-forest-labs/flux src/flux/util.py, invoke-ai/InvokeAI invisible_watermark.py.
 """
 
@@ -67,13 +68,14 @@ MESSAGES = (
 
 
 class GeneratorMarks:
-    """Reader of ``MESSAGES`` in uncropped, unscaled pictures; conforms to ``provenance.protocols.KnownMarks``."""
+    """Reader of ``MESSAGES`` in uncropped, unscaled pictures; conforms to the KnownMarks protocol."""
 
     def read(self, media: Media) -> Sequence[Reading]:
         """Return one Reading a known message, the strongest first; ``Mark.id`` is the generator's name.
 
-        ``p_value`` is (1 - rho^2)^(L - 2), the chance that L complex phases of no order correlate as well
-        with the message, times the number of tests. It is a model: the benchmark holds it against photographs.
+        ``p_value`` is (1 - rho^2)^(n - 1), the chance that phases of no order correlate as well with the
+        message in the n dimensions compared, times the number of tests: a model, which the benchmark tries on
+        photographs.
         """
         pixels = media.frame()
         if pixels.shape[0] * pixels.shape[1] < MIN_PIXELS or min(pixels.shape[:2]) < _BLOCK:
@@ -94,7 +96,7 @@ def _best(message: KnownMessage, domains: dict[str, Vector]) -> Reading:
     for name, phases in domains.items():
         rho2 = _correlation(phases, message.bits)
         if rho2 is not None and (best is None or rho2 > best[1]):
-            best = (min(1.0, tests * (1 - rho2) ** (len(message.bits) - 2)), rho2, name)
+            best = (min(1.0, tests * (1 - rho2) ** (_dimensions(len(message.bits)) - 1)), rho2, name)
     if best is None:
         return Reading(message.scheme, None, None, "no colour to read in")
     p_value, rho2, name = best
@@ -107,8 +109,10 @@ def _best(message: KnownMessage, domains: dict[str, Vector]) -> Reading:
 def _correlation(phases: Vector, bits: NDArray[np.uint8]) -> float | None:
     """Return the squared correlation of the message with the mean phase of each of its bits.
 
-    Both are centred first, and the correlation is complex: a common turn of all phases (a change of brightness
-    or contrast) costs nothing. None where the phases are degenerate or each bit has fewer than two blocks.
+    Whatever repeats every eight bits is taken out of both first: texts share it, and a mark of another length
+    folds into it. The correlation is complex: a common turn of all phases (a change of brightness) costs
+    nothing. None where the phases are degenerate or a bit has fewer than two
+    blocks.
     """
     length = len(bits)
     if len(phases) < 2 * length or abs(phases.mean()) > DEGENERATE:
@@ -116,12 +120,26 @@ def _correlation(phases: Vector, bits: NDArray[np.uint8]) -> float | None:
     place = np.arange(len(phases)) % length
     counts = np.bincount(place, minlength=length)
     sums = np.bincount(place, phases.real, length) + 1j * np.bincount(place, phases.imag, length)
-    means = sums / counts
-    means -= means.mean()
-    signs = 1.0 - 2.0 * bits
-    signs -= signs.mean()
+    means = _without_period((sums / counts).astype(np.complex128))
+    signs = _without_period((1.0 - 2.0 * bits).astype(np.complex128))
     energy = float(np.vdot(means, means).real * np.vdot(signs, signs).real)
     return float(abs(np.vdot(signs, means)) ** 2 / energy) if energy > 0 else None
+
+
+def _period(length: int) -> int:
+    return 8 if length % 8 == 0 else 1
+
+
+def _dimensions(length: int) -> int:
+    """Return how many dimensions ``_without_period`` leaves."""
+    return length - _period(length)
+
+
+def _without_period(values: Vector) -> Vector:
+    """Subtract from each value the mean of those a multiple of the period away."""
+    rows = values.reshape(-1, _period(len(values)))
+    rest: Vector = (rows - rows.mean(0)).reshape(-1)
+    return rest
 
 
 def _phases(pixels: Samples, chroma: Callable[[Samples], NDArray[np.float32]]) -> Vector:

@@ -1,4 +1,4 @@
-"""Where the code bits lie: a keyed tile of blocks that repeats over the picture. Format: docs/formats/mark.md."""
+"""Where the code bits lie: a keyed tile of blocks, repeated. Format: docs/formats/mark.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ Tile = NDArray[np.complex64]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A place where the grid may lie: ``score`` of the synchronisation and the aligned tile, (CELLS,) complex."""
+    """A place where the grid may lie: its sync ``score`` and the aligned tile, (CELLS,) complex.
+
+    ``shift`` is the cell of the grid's first block, as the candidate is posed.
+    """
 
     score: float
     tile: Tile = field(repr=False)
@@ -54,12 +57,14 @@ class Layout:
 
     def targets(self, rows: int, columns: int, code: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return where in its step each block of a grid belongs, (rows, columns) float32 in [0, 1)."""
+        first_row, first_column = origin(rows, columns)
         tile = (self.dither + 0.5 * code[self.order].reshape(TILE_ROWS, TILE_COLUMNS)) % 1.0
+        tile = np.roll(tile, (-first_row, -first_column), (0, 1))
         down, across = -(-rows // TILE_ROWS), -(-columns // TILE_COLUMNS)
         return np.tile(tile, (down, across))[:rows, :columns].astype(np.float32)
 
     def synchronise(self, phasors: NDArray[np.complex64]) -> list[Candidate]:
-        """Return the best cyclic shift for each of the eight poses of a grid of blocks' phasors (rows, columns).
+        """Return the best cyclic shift for each of the eight poses of a grid of phasors (rows, columns).
 
         ``score`` is the correlation, 0..1, of the folded squared phasors with the dither's pattern.
         """
@@ -75,9 +80,9 @@ class Layout:
                 for left in (False, True):
                     match = np.fft.ifft2(spectrum * self._patterns[up, left])
                     peak = int(np.abs(match).argmax())
-                    shift = (peak // TILE_COLUMNS, peak % TILE_COLUMNS)
+                    shift = (-(peak // TILE_COLUMNS) % TILE_ROWS, -peak % TILE_COLUMNS)
                     value = complex(match.flat[peak])
-                    tile = np.roll(plain, (-shift[0], -shift[1]), (0, 1))
+                    tile = np.roll(plain, shift, (0, 1))
                     aligned = _pose(tile, up, left).reshape(-1)
                     pose = (
                         f"{'transposed ' if turned else ''}{'v' if up else ''}{'h' if left else ''}".strip()
@@ -97,23 +102,41 @@ class Layout:
             best = max(best, float(np.abs(match).max()) / energy if energy > 0 else 0.0)
         return best
 
-    def as_is(self, phasors: NDArray[np.complex64], phase: int | None = None) -> Candidate:
-        """Return the candidate of an unmoved picture, its common phase estimated where it is not given."""
-        plain, squared = fold(phasors), fold(phasors * phasors)
+    def as_is(
+        self,
+        phasors: NDArray[np.complex64],
+        phase: int | None = None,
+        first: tuple[int, int] | None = None,
+    ) -> Candidate:
+        """Return the candidate of a whole picture, its common phase estimated where it is not given.
+
+        ``first`` is the cell of its first block, for a grid that is the upper part of a larger one.
+        """
+        first = first or origin(*phasors.shape)
+        plain, squared = (np.roll(fold(grid), first, (0, 1)) for grid in (phasors, phasors * phasors))
         value = complex((squared * self._pattern_conjugate).sum())
         energy = float(np.linalg.norm(squared)) * float(np.sqrt(CELLS))
         score = abs(value) / energy if energy > 0 else 0.0
         return Candidate(
-            score, plain.reshape(-1), "upright", (0, 0), _phase(value) if phase is None else phase
+            score, plain.reshape(-1), "upright", first, _phase(value) if phase is None else phase
         )
 
     def soft(self, candidate: Candidate) -> Tile:
-        """Return soft code bits, (CELLS,) complex in code order: real parts positive for 0, and a quarter turn."""
+        """Return soft code bits, (CELLS,) complex in code order, whose real parts are positive for 0."""
         turn = np.exp(-2j * np.pi * candidate.phase / PHASES)
-        values = (candidate.tile * self._carrier * turn).astype(np.complex64)
+        values: Tile = (candidate.tile * self._carrier * turn).astype(np.complex64)
         ordered = np.empty_like(values)
         ordered[self.order] = values
         return ordered
+
+
+def origin(rows: int, columns: int) -> tuple[int, int]:
+    """Return the cell of the first block of a whole picture's grid.
+
+    It depends on both counts of blocks, so that a picture cropped at its right or lower edge, whose grid
+    stays in place, can be told from a whole one (but for multiples of 80 blocks).
+    """
+    return (5 * rows + 3 * columns) % TILE_ROWS, (3 * rows + 7 * columns) % TILE_COLUMNS
 
 
 def fold(grid: NDArray[np.complex64]) -> Tile:
@@ -123,7 +146,8 @@ def fold(grid: NDArray[np.complex64]) -> Tile:
         (-(-rows // TILE_ROWS) * TILE_ROWS, -(-columns // TILE_COLUMNS) * TILE_COLUMNS), np.complex64
     )
     padded[:rows, :columns] = grid
-    return padded.reshape(-1, TILE_ROWS, padded.shape[1] // TILE_COLUMNS, TILE_COLUMNS).sum((0, 2))
+    folded: Tile = padded.reshape(-1, TILE_ROWS, padded.shape[1] // TILE_COLUMNS, TILE_COLUMNS).sum((0, 2))
+    return folded
 
 
 def _phase(squared: complex) -> int:

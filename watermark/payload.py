@@ -1,4 +1,4 @@
-"""The payload: identifier, keyed check bits and a tail-biting convolutional code. Format: docs/formats/mark.md."""
+"""The payload: identifier, keyed check bits, tail-biting convolutional code. Format: docs/formats/mark.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Soft = NDArray[np.float32]
 
 
 def key_stream(label: str, key: bytes, count: int) -> NDArray[np.uint64]:
-    """Return ``count`` pseudo-random 64-bit words, big-endian, of SHAKE-256(label ‖ 0x00 ‖ key) (FIPS 202)."""
+    """Return ``count`` 64-bit words, big-endian, of SHAKE-256(label ‖ 0x00 ‖ key) (FIPS 202)."""
     stream = hashlib.shake_256(label.encode() + b"\x00" + key).digest(8 * count)
     return np.frombuffer(stream, dtype=">u8").astype(np.uint64)
 
@@ -46,7 +46,7 @@ def _outputs(generators: tuple[int, ...]) -> Soft:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A decoded payload: ``id`` lower-case hexadecimal, ``correlation`` in [-1, 1] between code word and input."""
+    """A decoded payload: ``id`` in hexadecimal, ``correlation`` in [-1, 1] of code word and input."""
 
     id: str
     correlation: float
@@ -90,7 +90,7 @@ class Payload:
         return identifier
 
     def encode(self, id: str) -> Bits:
-        """Return the code word, uint8 of 0 and 1, shape (coded_bits,); raises UsageError on a bad identifier."""
+        """Return the code word, uint8 0 and 1, shape (coded_bits,); raises UsageError on a bad identifier."""
         identifier = self.parse(id)
         bits = np.unpackbits(np.frombuffer(identifier + self.check(identifier), np.uint8))
         # The register holds the newest bit on top; before the first bit it holds the last ones (tail-biting).
@@ -126,7 +126,7 @@ class Payload:
         metric = np.zeros((batch, _STATES), np.float32)
         choices = np.empty((len(order), batch, _STATES), np.bool_)
         for row, step in enumerate(order):
-            # Register r is entered from state r mod 256 and leads to state r >> 1: pairs of neighbours compete.
+            # Register r is entered from state r mod 256 and leads to state r >> 1: neighbours compete.
             paths = (np.concatenate((metric, metric), axis=1) + branches[:, step]).reshape(batch, _STATES, 2)
             choices[row] = paths[:, :, 1] > paths[:, :, 0]
             metric = paths.max(axis=2)

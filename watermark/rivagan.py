@@ -1,10 +1,11 @@
-"""The learned image mark: RivaGAN's networks, one word of a code in each quarter. Format: docs/formats/mark.md."""
+"""The learned image mark: RivaGAN's networks, a word in each quarter. Format: docs/formats/mark.md."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from assay.watermark.payload import PUBLIC_KEY, RATE_HALF, Payload, key_stream
 
 DISTRIBUTION = "invisible-watermark"
 WEIGHTS = {
-    "imwatermark/rivagan_encoder.onnx": "66bc7814fadac7d686105c8ab26c6cf2cc8e40deb83e67bb6ef5b9de9b8ece0d",
-    "imwatermark/rivagan_decoder.onnx": "6b006690cf352fa50a91a0b6d6241dbcded0a9957969e2c0665cf9a7011b3880",
+    "encoder": "66bc7814fadac7d686105c8ab26c6cf2cc8e40deb83e67bb6ef5b9de9b8ece0d",
+    "decoder": "6b006690cf352fa50a91a0b6d6241dbcded0a9957969e2c0665cf9a7011b3880",
 }
 """SHA-256 of each network as published in invisible-watermark 0.2.0, checked at every load."""
 CANONICAL_PIXELS = 320_000
-"""Pictures are brought to this area before either network sees them: bounds time and memory, undoes resizing."""
+"""Pictures are brought to this area before a network sees them: bounds time and memory, undoes resizing."""
 MIN_PIXELS = 256 * 256
 """Fewest pixels of a picture."""
 MAX_ASPECT = 4.0
@@ -41,8 +42,8 @@ Colour = NDArray[np.float32]
 class RivaGan:
     """Watermark for images: 32 bits under 32 check bits, as four 32-bit words of a rate-1/2 code.
 
-    RivaGAN (Zhang, Xu, Cuesta-Infante, Veeramachaneni 2019, arXiv 1909.01285). Survives resizing and mild JPEG;
-    not cropping, flips or rotation, for a word belongs to a quarter. Raises ConfigurationError where the
+    RivaGAN (Zhang, Xu, Cuesta-Infante, Veeramachaneni 2019, arXiv 1909.01285). Survives mild JPEG, crops and
+    some resizing; not flips or rotation. Some pictures refuse it. Raises ConfigurationError where the
     networks or onnxruntime are not installed, or the networks are not those published.
     """
 
@@ -80,8 +81,8 @@ class RivaGan:
     def read(self, media: Media) -> Reading:
         """Look for an identifier in an uncropped picture of any size.
 
-        ``p_value`` bounds, over the choice of the key, the probability of so good a code word in a picture not
-        marked with it: 2^32 x exp(-64 rho^2), rho the correlation (Hoeffding 1963); one decoding, no search.
+        ``p_value`` bounds, over the choice of the key, the probability of so good a code word in a picture
+        not marked with it: 2^32 x exp(-64 rho^2), rho the correlation (Hoeffding 1963); one decoding.
         """
         pixels = media.frame()
         reason = _unsuitable(pixels)
@@ -117,7 +118,7 @@ def _session(name: str, digest: str) -> Any:
     try:
         import onnxruntime
 
-        path = Path(str(metadata.distribution(DISTRIBUTION).locate_file(name)))
+        path = Path(str(metadata.distribution(DISTRIBUTION).locate_file(f"imwatermark/rivagan_{name}.onnx")))
         data = path.read_bytes()
     except (ImportError, OSError) as error:
         raise ConfigurationError("RivaGAN's networks are not installed", hint=_HINT) from error
@@ -165,9 +166,8 @@ def _canonical(pixels: Samples) -> Colour:
 
 def _parts(picture: Colour) -> list[tuple[slice, slice]]:
     """Return the quarters, row by row."""
-    rows, columns = (
-        [slice(size * n // _SIDE, size * (n + 1) // _SIDE) for n in range(_SIDE)] for size in picture.shape[:2]
-    )
+    edges = [[size * n // _SIDE for n in range(_SIDE + 1)] for size in picture.shape[:2]]
+    rows, columns = ([slice(a, b) for a, b in pairwise(edge)] for edge in edges)
     return [(row, column) for row in rows for column in columns]
 
 

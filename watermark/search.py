@@ -1,4 +1,4 @@
-"""Where a mark may lie in a received picture: cropped, turned, resized, re-lit. Format: docs/formats/mark.md."""
+"""Where a mark may lie in a received picture: cropped, turned, resized, re-lit. See docs/formats/mark.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from assay.provenance.media import Samples
 from assay.watermark.blocks import BLOCK, Plane, blocks_at, centre, low_band, luma, resample, top_singular
-from assay.watermark.layout import Candidate, Layout
+from assay.watermark.layout import Candidate, Layout, origin
 
 STEP = 40.0
 """Distance of two lattice points of the same bit, in units of the singular value (one grey level is 8)."""
@@ -57,22 +57,22 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A candidate and how it came about: scale of the view, pixel offset of the grid, gain undone."""
+    """A candidate and how it came about: scale of the view, pixel offset, gain undone, and the grid where whole."""
 
     candidate: Candidate
     scale: float
     offset: tuple[int, int] = (0, 0)
     gain: float = 1.0
+    grid: tuple[int, int] | None = None
 
     @property
     def score(self) -> float:
         """How well it synchronises."""
         return self.candidate.score
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the layout starts at the picture's own corner, upright."""
-        return self.offset == (0, 0) and self.candidate.shift == (0, 0) and self.candidate.pose == "upright"
+    def aligned(self, scale: float) -> bool:
+        """Whether the mark lies where embedding puts it in a whole picture of that scale."""
+        return self.grid is not None and self.candidate.shift == origin(*self.grid) and self.scale == scale
 
     def describe(self) -> dict[str, object]:
         """Return JSON values for experts."""
@@ -96,7 +96,8 @@ def halvings_for(pixels: Samples) -> int:
 def canonical_blocks(pixels: Samples) -> int:
     """Return how many whole blocks a picture has at its own size."""
     side = BLOCK << halvings_for(pixels)
-    return (pixels.shape[0] // side) * (pixels.shape[1] // side)
+    rows, columns = pixels.shape[0] // side, pixels.shape[1] // side
+    return int(rows * columns)
 
 
 def other_octaves(pixels: Samples) -> Iterator[View]:
@@ -125,13 +126,17 @@ def singular_values(low: Plane, top: int = 0, left: int = 0) -> Plane:
 def grids(layout: Layout, plane: Plane, scale: float) -> list[Hypothesis]:
     """Return the hypotheses of all 64 pixel offsets and eight poses, the best synchronised first."""
     low = low_band(plane)
-    found = (
-        Hypothesis(candidate, scale, (top, left))
-        for top in range(BLOCK)
-        for left in range(BLOCK)
-        for candidate in layout.synchronise(phasors(singular_values(low, top, left)))
-    )
+    found = []
+    for top, left in np.ndindex(BLOCK, BLOCK):
+        points = phasors(singular_values(low, top, left))
+        found += [Hypothesis(c, scale, (top, left)) for c in layout.synchronise(points)]
     return best_first(found)
+
+
+def unmoved(layout: Layout, values: Plane, scale: float, gain: float = 1.0) -> Hypothesis:
+    """Return the hypothesis that the picture is whole; ``values`` are its singular values."""
+    rows, columns = values.shape
+    return Hypothesis(layout.as_is(phasors(values, gain)), scale, gain=gain, grid=(rows, columns))
 
 
 def best_first(hypotheses: Iterable[Hypothesis]) -> list[Hypothesis]:
@@ -144,10 +149,11 @@ def relit(layout: Layout, values: Plane, scale: float, count: int) -> list[Hypot
 
     ``values`` are the singular values of all its blocks.
     """
+    first = origin(*values.shape)
     sample = values[: max(1, GAIN_BLOCKS // max(1, values.shape[1]))]
-    scores = [layout.as_is(phasors(sample, gain)).score for gain in GAINS]
+    scores = [layout.as_is(phasors(sample, gain), first=first).score for gain in GAINS]
     best = [float(GAINS[n]) for n in np.argsort(scores)[::-1][:count]]
-    return [Hypothesis(layout.as_is(phasors(values, gain)), scale, gain=gain) for gain in best]
+    return [unmoved(layout, values, scale, gain) for gain in best]
 
 
 def resized(layout: Layout, pixels: Samples) -> list[Hypothesis]:
