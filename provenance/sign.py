@@ -117,16 +117,19 @@ def sign(source: Path, target: Path, claim: Claim, setup: Signing) -> Signed:
         _refuse_unsignable(subject.asset)
         draft = _mark(subject, claim, setup)  # 2, 3, 4. mark the samples, write like the original, disclose
         signed = outputs.enter_context(atomic_output(target, overwrite=setup.overwrite))
+        # All names are taken before the ledger is touched: one that exists already must not cost an entry.
+        beside = _beside(outputs, target, SIDECAR_SUFFIX, setup) if setup.sidecar else None
+        proof = _beside(outputs, target, RECEIPT_SUFFIX, setup) if setup.log else None
         done = _sign(subject, draft, claim, setup, signed)  # 5, 6, 7. claim; sign the final bytes; read back or stop
         digest = Digest.of_file(signed)
         receipt = None
-        if setup.sidecar:
-            _beside(outputs, target, SIDECAR_SUFFIX, done.store, setup)
-        if setup.log:  # 8, 9. append the entry; proof and signed checkpoint
+        if beside:
+            beside.write(done.store)
+        if setup.log and proof:  # 8, 9. append the entry; proof and signed checkpoint
             recovery = _recovery(subject, draft, done.store, setup)
             entry = _entry(subject.asset, digest, signed, done, draft, claim, setup, recovery)
             receipt = setup.log.append(entry, recovery)
-            _beside(outputs, target, RECEIPT_SUFFIX, receipt.text.encode(), setup)
+            proof.write(receipt.text.encode())
         signed.seek(0, 2)
         # 10. leaving the block renames everything into place
     return Signed(
@@ -303,8 +306,6 @@ def _entry(
     )
 
 
-def _beside(outputs: ExitStack, target: Path, suffix: str, data: bytes, setup: Signing) -> None:
-    stream = outputs.enter_context(
-        atomic_output(target.with_name(target.name + suffix), overwrite=setup.overwrite)
-    )
-    stream.write(data)
+def _beside(outputs: ExitStack, target: Path, suffix: str, setup: Signing) -> BinaryIO:
+    path = target.with_name(target.name + suffix)
+    return outputs.enter_context(atomic_output(path, overwrite=setup.overwrite))
