@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageEnhance
+
 from assay.ledger.fingerprint import PdqFingerprinter
 from assay.ledger.log import SqlLog
 from assay.ledger.note import NoteSigner
@@ -28,7 +30,6 @@ from assay.provenance.asset import Digest
 from assay.provenance.entry import Entry, Fingerprint, Recovery
 from assay.provenance.mark import Mark
 from assay.provenance.media import Media, Samples
-from PIL import Image, ImageEnhance
 
 ORIGIN = "bench.example/ledger"
 SCHEME = "org.example.mark.1"
@@ -196,6 +197,61 @@ def variations(files: list[Path], count: int, seed: int) -> Iterator[Samples]:
         yield varied(pictures[place], rng)
 
 
+def painted(picture: Samples, box: tuple[float, float, float, float]) -> Samples:
+    """Return the picture with something striped painted over a part (left, top, width, height)."""
+    height, width = picture.shape[:2]
+    rows = slice(int(box[1] * height), int((box[1] + box[3]) * height))
+    columns = slice(int(box[0] * width), int((box[0] + box[2]) * width))
+    edited = picture.copy()
+    down, across = np.indices(edited[rows, columns].shape[:2])
+    edited[rows, columns] = np.array([40, 110, 190]) + (20 * np.sin(across / 7 + down / 5))[..., None]
+    return recompressed(edited)
+
+
+def overlap(one: tuple[float, ...], two: tuple[float, ...]) -> float:
+    """Return intersection over union of (left, top, width, height)."""
+    wide = min(one[0] + one[2], two[0] + two[2]) - max(one[0], two[0])
+    tall = min(one[1] + one[3], two[1] + two[3]) - max(one[1], two[1])
+    both = max(0.0, wide) * max(0.0, tall)
+    return both / (one[2] * one[3] + two[2] * two[3] - both)
+
+
+def comparison(corpus: Path) -> dict[str, float]:
+    """Compare edited photographs with their originals, and look-alikes: pictures of one repository."""
+    reader = PdqFingerprinter()
+    index = json.loads((corpus / "detect" / "image" / "images.json").read_text())
+    files = [item for item in index if (corpus / "detect" / "image" / item["file"]).is_file()]
+    photographs = [item for item in files if item["label"] == "real"][::6][:50]
+    result: dict[str, float] = {"photographs": len(photographs)}
+    for name, box in (("5 %", (0.3, 0.4, 0.25, 0.2)), ("20 %", (0.5, 0.1, 0.4, 0.5))):
+        same = located = 0
+        for item in photographs:
+            picture = load(corpus / "detect" / "image" / item["file"])
+            sketch = reader.sketch(Media.still(picture))
+            answer = reader.compare(Media.still(painted(picture, box)), sketch)
+            same += answer.same
+            located += max((overlap(region, box) for region in answer.regions), default=0.0) >= 0.6
+        result[f"{name} painted over, half size, q75: the same"] = same
+        result[f"{name} painted over: region found, IoU >= 0.6"] = located
+    rng = np.random.default_rng(3)
+    for label in ("real", "fake"):
+        side = [item for item in files if item["label"] == label]
+        alike = pairs = 0
+        for place in rng.permutation(len(side))[:150]:
+            one = side[int(place)]
+            others = [item for item in side if item["repo"] == one["repo"] and item is not one]
+            if others:
+                two = others[int(rng.integers(len(others)))]
+                first, second = (
+                    Media.still(load(corpus / "detect" / "image" / i["file"])) for i in (one, two)
+                )
+                alike += reader.compare(first, reader.sketch(second)).same
+                pairs += 1
+        result[f"pairs of different pictures of one {label} source"] = pairs
+        result[f"… called the same ({label})"] = alike
+    return result
+
+
 def recovery(corpus: Path, entries: int, queries: int) -> dict[str, float]:
     reader = PdqFingerprinter()
     logged, asked = sources(corpus)
@@ -256,6 +312,7 @@ def main() -> None:
         corpus = os.environ.get("ASSAY_CORPUS")
         if not corpus:
             parser.error("--recovery needs ASSAY_CORPUS")
+        figures["comparison"] = comparison(Path(corpus))
         figures["recovery"] = recovery(Path(corpus), options.entries, options.queries)
     for title, lines in figures.items():
         print(title)

@@ -75,7 +75,7 @@ class _LeafTiles:
 
 
 def _check_entries(tx: Transaction, head: Head, problems: _Problems) -> None:
-    """Compare entries with the tree's leaves, and both with the signed root, to say which of them was changed."""
+    """Compare entries with the tree's leaves, and both with the signed root, to say which was changed."""
     stored = _LeafTiles(tx)
     from_rows, from_tiles = Frontier(), Frontier()
     unlike: list[int] = []
@@ -135,7 +135,7 @@ def _check_columns(row: EntryRow, problems: _Problems) -> None:
 
 
 def _check_tiles(tx: Transaction, size: int, problems: _Problems) -> None:
-    """Check that every tile is there, as wide as the tree makes it, and that upper hashes follow from lower tiles."""
+    """Check that every tile is there and full, and that upper hashes follow from lower tiles."""
     level = 0
     while size >> TILE_HEIGHT * level:
         for number in range(((size >> TILE_HEIGHT * level) + TILE_WIDTH - 1) // TILE_WIDTH):

@@ -1,4 +1,4 @@
-"""Fingerprints and sketches of pictures. Formats: docs/formats/sketch.md; why PDQ: docs/adr/0004-fingerprint.md."""
+"""Fingerprints and sketches of pictures. Format: docs/formats/sketch.md; why: docs/adr/0004."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pdqhash
 from numpy.typing import NDArray
 from PIL import Image
 
-from assay.ledger.compare import Plane, Rect, compare, resample, to_planes
+from assay.ledger.align import Area, Plane, Rect, to_planes, to_rgb
+from assay.ledger.compare import compare
 from assay.provenance.entry import Fingerprint
 from assay.provenance.errors import MalformedError
 from assay.provenance.media import Media, Samples
@@ -20,7 +21,7 @@ CANONICAL_SIDE = 512
 SKETCH_SIDE = 96
 """Longest side of a sketch in pixels."""
 MIN_QUALITY = 50
-"""Least PDQ quality (0..100); flatter pictures resemble too many others (ThreatExchange drops 49 and below)."""
+"""Least PDQ quality (0..100): flatter pictures resemble too many others (ThreatExchange drops them too)."""
 MIN_SIDE = 8
 """Shortest side of a canonical picture that has a fingerprint, in pixels."""
 
@@ -31,8 +32,8 @@ _HEADER_BYTES = len(_MAGIC) + 2
 def canonical(picture: Samples) -> Samples:
     """Return the picture by area averaging at a longest side of 512 pixels, never enlarged.
 
-    Over 2,048 pixels an integer reduction by ``longest // 1024`` comes first: the result is defined by these two
-    steps (docs/formats/sketch.md), both in 8 bits. ``picture`` and result are uint8 (height, width, 3).
+    From 2,048 pixels on an integer reduction by ``longest // 1024`` comes first: the result is defined by
+    these two steps (docs/formats/sketch.md), both in 8 bits. Takes and returns uint8 (height, width, 3).
     """
     height, width = picture.shape[:2]
     longest = max(height, width)
@@ -50,9 +51,9 @@ def encode_sketch(picture: Samples) -> bytes:
     height, width = picture.shape[:2]
     scale = min(1.0, SKETCH_SIDE / max(height, width))
     rows, columns = (max(1, round(side * scale)) for side in (height, width))
-    planes = to_planes(picture)
-    luma = resample(planes[0], Rect(), rows, columns)
-    chroma = resample(planes[1:], Rect(), (rows + 1) // 2, (columns + 1) // 2)
+    area = Area(to_planes(picture))
+    luma = area.part(Rect(), rows, columns, 0)
+    chroma = area.part(Rect(), (rows + 1) // 2, (columns + 1) // 2, slice(1, 3))
     body = b"".join(np.clip(np.rint(part), 0, 255).astype(np.uint8).tobytes() for part in (luma, chroma))
     return _MAGIC + bytes((columns, rows)) + zlib.compress(body, 9)
 
@@ -66,7 +67,7 @@ def decode_sketch(data: bytes) -> Plane:
         raise MalformedError("not a sketch of version 1")
     columns, rows = data[len(_MAGIC) : _HEADER_BYTES]
     if not (1 <= columns <= SKETCH_SIDE and 1 <= rows <= SKETCH_SIDE):
-        raise MalformedError(f"a sketch of {columns} × {rows} pixels; at most {SKETCH_SIDE} a side are allowed")
+        raise MalformedError(f"a sketch of {columns} × {rows} pixels; at most {SKETCH_SIDE} a side")
     small = ((rows + 1) // 2, (columns + 1) // 2)
     expected = rows * columns + 2 * small[0] * small[1]
     inflater = zlib.decompressobj()
@@ -102,7 +103,7 @@ class PdqFingerprinter:
         return Fingerprint(self.alg, _bytes_of(bits), int(quality)) if quality >= MIN_QUALITY else None
 
     def fingerprints(self, media: Media) -> list[Fingerprint]:
-        """Return the fingerprints to look a received picture up by: as it is, then turned and mirrored; or []."""
+        """Return the fingerprints to look a picture up by: as it is, then turned and mirrored; or []."""
         picture = canonical(media.frame())
         if min(picture.shape[:2]) < MIN_SIDE:
             return []
@@ -114,6 +115,14 @@ class PdqFingerprinter:
     def sketch(self, media: Media) -> bytes:
         """Return the small picture kept for comparing regions (docs/formats/sketch.md), about 6 KB."""
         return encode_sketch(canonical(media.frame()))
+
+    def picture(self, sketch: bytes) -> Samples | None:
+        """Return a sketch as uint8 (height, width, 3) RGB to look at, None if it cannot be read."""
+        try:
+            planes = decode_sketch(sketch)
+        except MalformedError:
+            return None
+        return np.clip(np.rint(to_rgb(planes)), 0, 255).astype(np.uint8).transpose(1, 2, 0)
 
     def compare(self, media: Media, sketch: bytes) -> Comparison:
         """Align media with a sketch and say how alike they are and where they differ.

@@ -48,7 +48,8 @@ class SqlLog:
     def create(cls, url: str, origin: str, signer: Signer) -> SqlLog:
         """Make an empty log at an SQLAlchemy URL and sign its empty checkpoint.
 
-        Raises LedgerError where a file or a ledger already is, UsageError where the signer's name is not the origin.
+        Raises LedgerError where a file or a ledger already is, UsageError where the signer's name is not the
+        origin.
         """
         if signer.name != origin:
             raise UsageError(f"the signing key is named {signer.name}, the ledger {origin}")
@@ -60,8 +61,8 @@ class SqlLog:
     def open(cls, url: str, origin: str, signer: Signer | None = None, vkeys: Sequence[str] = ()) -> SqlLog:
         """Open an existing log; never creates one.
 
-        ``vkeys`` are the verifier keys to trust; the signer's own is added. Raises LedgerError where there is no
-        log, where it has another origin or key, or where its head is not signed by a trusted key.
+        ``vkeys`` are the verifier keys to trust; the signer's own is added. Raises LedgerError where there is
+        no log, where it has another origin or key, or where its head is not signed by a trusted key.
         """
         if signer is not None:
             vkeys = (signer.vkey, *(vkey for vkey in vkeys if vkey != signer.vkey))
@@ -149,7 +150,7 @@ class SqlLog:
             return self._receipt(tx, head, index, tile_reader(tx.tile, head.size, self._cache))
 
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Entry]]:
-        """Iterate over (index, entry) in order on one view of the log; the entries are not checked against the head."""
+        """Iterate over (index, entry) in order, on one view of the log; what is read is not verified."""
         with self._store.reading() as tx:
             size = tx.head().size
             for row in tx.entries(max(0, start), size if stop is None else min(stop, size)):
@@ -161,7 +162,7 @@ class SqlLog:
             return tx.recovery(index)
 
     def parse_receipt(self, text: str) -> Receipt:
-        """Read a receipt file without believing it; raises LedgerError."""
+        """Read a receipt file, verifying nothing; raises MalformedError, LedgerError on an unknown entry."""
         return read_receipt(text)
 
     def verify_receipt(self, receipt: Receipt) -> str:
@@ -175,7 +176,7 @@ class SqlLog:
     # Finding
 
     def _found(self, tx: Transaction, nearest: Sequence[tuple[int, int]]) -> list[Found]:
-        """Return what was found, by (distance, index); a recovery record counts only if the leaf commits to it."""
+        """Return what was found, by (distance, index); a recovery record must be what the leaf commits to."""
         if not nearest:
             return []
         head = tx.head()
@@ -211,7 +212,7 @@ class SqlLog:
         return [item for item in found if item.entry.mark == mark]
 
     def find_fingerprint(self, fingerprint: Fingerprint) -> Sequence[Found]:
-        """Return the entries within 31 bits of this fingerprint, nearest first, then oldest; none is missed."""
+        """Return the entries within 31 bits of this fingerprint, nearest first, then oldest."""
         with self._store.reading() as tx:
             near = [
                 (distance(fingerprint.value, value), index)
@@ -221,21 +222,21 @@ class SqlLog:
             return self._found(tx, sorted(item for item in near if item[0] <= MAX_DISTANCE)[:MAX_FOUND])
 
     def duplicates(self) -> list[tuple[Digest, int]]:
-        """Return the files that were logged more than once, with how often; that is allowed, and no tampering."""
+        """Return the files logged more than once, with how often; that is allowed, and no tampering."""
         with self._store.reading() as tx:
             return [(Digest.parse(digest), count) for digest, count in tx.duplicates()]
 
     # Writing
 
     def append(self, entry: Entry, recovery: Recovery | None = None) -> Receipt:
-        """Append one leaf durably and return its receipt; raises LedgerError and changes nothing on failure."""
+        """Append one leaf durably and return its receipt; see ``append_many`` for what it raises."""
         return self._append([(entry, recovery)], receipts=True)[1][0]
 
     def append_many(self, items: Sequence[tuple[Entry, Recovery | None]]) -> range:
         """Append leaves in one transaction under one checkpoint; return their indices.
 
-        Raises LedgerError and changes nothing on failure, UsageError where the log was opened without a signer or
-        a recovery record is not the one its entry names.
+        Raises LedgerError and changes nothing on failure; raises UsageError where the log was opened without
+        a signer, or a recovery record is not the one its entry names.
         """
         return self._append(items, receipts=False)[0]
 

@@ -1,6 +1,6 @@
 """Merkle tree of RFC 6962 section 2.1 (RFC 9162 section 2.1): hashes, roots, proofs, and a compact frontier.
 
-Everything is pure. Trees are read through a ``Node`` function, so that nothing here knows where hashes are kept.
+Everything is pure. Trees are read through a ``Node`` function: nothing here knows where hashes are kept.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ HASH_SIZE = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 Node = Callable[[int, int], bytes]
-"""``node(level, index)``: hash of the complete subtree over leaves [index · 2^level, (index + 1) · 2^level)."""
+"""``node(level, index)``: hash of the complete subtree of leaves [index · 2^level, (index + 1) · 2^level)."""
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -66,7 +66,7 @@ def inclusion_proof(node: Node, index: int, size: int) -> list[bytes]:
 
 
 def consistency_proof(node: Node, old: int, new: int) -> list[bytes]:
-    """Return PROOF(old, D[new]) of RFC 6962 section 2.1.2; empty for equal sizes and for the empty old tree.
+    """Return PROOF(old, D[new]) of RFC 6962 section 2.1.2; empty for equal sizes and for an empty old tree.
 
     Raises ValueError unless 0 <= old <= new.
     """
@@ -114,14 +114,14 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
     """Say whether the proof shows that the tree of ``new`` leaves extends the tree of ``old`` leaves.
 
     Follows RFC 9162 section 2.1.4.2, and settles what it leaves open: equal sizes need equal roots and no
-    proof, and a tree of size 0 has the empty root and no proof.
+    proof; two empty trees have the empty root; that a tree extends the empty one says nothing and is False.
     """
     if not 0 <= old <= new or any(len(item) != HASH_SIZE for item in proof):
         return False
-    if (old == 0 and old_root != EMPTY_ROOT) or (new == 0 and new_root != EMPTY_ROOT):
+    if old == new:
+        return not proof and old_root == new_root and (new > 0 or new_root == EMPTY_ROOT)
+    if old == 0:
         return False
-    if old in (0, new):
-        return not proof and (old == 0 or old_root == new_root)
     path = list(proof) if old & (old - 1) else [old_root, *proof]
     if not path:
         return False

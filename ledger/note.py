@@ -93,7 +93,7 @@ class NoteSigner:
 
     @classmethod
     def from_skey(cls, text: str) -> NoteSigner:
-        """Read ``PRIVATE+KEY+name+id+base64``, the form of golang.org/x/mod/sumdb/note; raises CredentialError."""
+        """Read ``PRIVATE+KEY+name+id+base64``, the form of Go's sumdb/note; raises CredentialError."""
         refused = CredentialError("not a note signing key", hint="it looks like PRIVATE+KEY+name+id+base64")
         fields = text.strip().split("+", 4)
         if len(fields) != 5 or fields[:2] != ["PRIVATE", "KEY"]:
@@ -211,8 +211,8 @@ def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
 def open_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, frozenset[Verifier]]:
     """Return a note's text and which of the given keys signed it.
 
-    Unknown signatures are ignored. Raises MalformedError where the note breaks the format, where the signature
-    of a known key fails, or where no known key signed.
+    Unknown signatures are ignored. Raises MalformedError where the note breaks the format, where the
+    signature of a known key fails, or where no known key signed.
     """
     text, signatures = _split_note(note)
     known = {(verifier.name, verifier.id): verifier for verifier in verifiers}
@@ -260,7 +260,7 @@ class Checkpoint:
 
     @classmethod
     def open(cls, note: str, vkeys: Sequence[str]) -> Checkpoint:
-        """Verify a signed checkpoint and return it; one of ``vkeys``, under the origin's own name, must have signed.
+        """Verify a signed checkpoint and return it; one of ``vkeys`` named as its origin must have signed.
 
         Raises MalformedError, as ``open_note`` does, and CredentialError on a broken verifier key.
         """

@@ -19,7 +19,7 @@ MAX_PROOF_HASHES = 63
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The parts of a tlog-proof: the leaf bytes (``extra``), the leaf's index, the audit path, the signed note."""
+    """The parts of a tlog-proof: leaf bytes (``extra``), the leaf's index, audit path, signed checkpoint."""
 
     leaf: bytes
     index: int
@@ -69,7 +69,7 @@ class Proof:
 
 
 def read_receipt(text: str) -> Receipt:
-    """Read a receipt file; nothing is verified. Raises MalformedError, LedgerError on an unknown entry type."""
+    """Read a receipt file, verifying nothing. Raises MalformedError, LedgerError on an unknown entry type."""
     return Proof.from_text(text).receipt()
 
 
@@ -83,7 +83,7 @@ def verify_receipt(receipt: str | Receipt, vkeys: Sequence[str]) -> str:
         proof = Proof.from_text(receipt if isinstance(receipt, str) else receipt.text)
         head = Checkpoint.open(proof.note, vkeys)
         if not verify_inclusion(leaf_hash(proof.leaf), proof.index, head.size, proof.path, head.root):
-            return f"the proof does not lead from this entry to the checkpoint of {head.origin} at size {head.size}"
+            return f"the proof does not lead from this entry to the checkpoint at size {head.size}"
         if isinstance(receipt, Receipt) and receipt != proof.receipt():
             return "the receipt's fields differ from its proof"
         Entry.from_bytes(proof.leaf)

@@ -74,12 +74,12 @@ bands_table = sa.Table(
     sa.Column("idx", sa.BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
-# A tripwire against careless hands, not a defence: whoever can write the file can drop it. `check` is the defence.
+# A tripwire for careless hands; whoever can write the file can drop it. `check` is the defence.
 for _verb in ("UPDATE", "DELETE"):
     sa.event.listen(
         entries_table,
         "after_create",
-        sa.DDL(
+        sa.DDL(  # type: ignore[no-untyped-call]
             f"CREATE TRIGGER entries_no_{_verb.lower()} BEFORE {_verb} ON entries "
             "BEGIN SELECT RAISE(ABORT, 'ledger entries are never changed'); END"
         ).execute_if(dialect="sqlite"),
@@ -205,7 +205,7 @@ class Transaction:
         self._connection = connection
 
     def head(self, *, lock: bool = False) -> Head:
-        """Return the head, held against other writers if ``lock``; raises LedgerError on an unknown schema."""
+        """Return the head, held against other writers if ``lock``; an unknown schema raises LedgerError."""
         query = sa.select(log_table)
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
         if row is None:

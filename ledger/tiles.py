@@ -1,4 +1,4 @@
-"""Merkle hashes in the tiles of C2SP tlog-tiles: 256 hashes of one level, 8,192 bytes, inner levels rebuilt."""
+"""Merkle hashes in the tiles of C2SP tlog-tiles: 256 hashes of one level, inner levels rebuilt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Fetch = Callable[[int, int], bytes]
 
 
 class TileCache:
-    """The most recently used tiles with their inner levels, for one log; bounded (64 KiB of hashes a tile at most)."""
+    """The most recently used tiles of one log with their inner levels; 16 KiB of hashes a tile at most."""
 
     def __init__(self, tiles: int = 256) -> None:
         self._limit = tiles
@@ -43,8 +43,8 @@ def width_at(size: int, level: int, number: int) -> int:
 def tile_reader(fetch: Fetch, size: int, cache: TileCache) -> Node:
     """Return the Node function of the first ``size`` leaves.
 
-    It raises ValueError where a tile is missing or too short. A tile's width is part of its name in the cache:
-    in an append-only log the hashes under one name never change.
+    It raises ValueError where a tile is missing or too short. A tile's width is part of its name in the
+    cache: in an append-only log the hashes under one name never change.
     """
 
     def expanded(level: int, number: int) -> list[list[bytes]]:
@@ -104,7 +104,7 @@ class Edge:
                 self._full[level, index >> TILE_HEIGHT * (level + 1)] = bytes(self._open.pop(level))
 
     def take(self) -> tuple[dict[tuple[int, int], bytes], set[tuple[int, int]]]:
-        """Return the tiles changed since the last call, and which of them the caller has stored narrower before."""
+        """Return the tiles changed since the last call, and which of them are stored already, narrower."""
         changed = dict(self._full)
         for level, number in self._open_names():
             if level in self._touched:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from assay.ledger.log import SqlLog
 from assay.ledger.note import NoteSigner
 

@@ -4,6 +4,7 @@ import base64
 import json
 
 import pytest
+
 from assay.ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from assay.ledger.note import Checkpoint, NoteSigner, Verifier, open_note, parse_decimal, sign_note
 from assay.provenance.errors import CredentialError, MalformedError

@@ -4,6 +4,7 @@ import base64
 from dataclasses import replace
 
 import pytest
+
 from assay.ledger.log import SqlLog
 from assay.ledger.note import NoteSigner
 from assay.ledger.proof import Proof, read_receipt, verify_receipt
