@@ -57,7 +57,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A candidate and how it came about: scale of the view, pixel offset, gain undone, and the grid where whole."""
+    """A candidate and how it came about: scale, pixel offset, gain undone, and the grid where whole."""
 
     candidate: Candidate
     scale: float
