@@ -20,6 +20,8 @@ from typing import Any
 import c2pa
 import numpy as np
 import skimage
+from PIL import Image
+
 from assay.provenance.asset import Digest
 from assay.provenance.claim import Claim
 from assay.provenance.credentials import engine
@@ -29,7 +31,6 @@ from assay.provenance.files.worker import Answer, run
 from assay.provenance.files.write import encode_like
 from assay.provenance.subject import Subject
 from assay.provenance.workspace import SignOptions, Workspace, load_plugin
-from PIL import Image
 
 CLAIM = Claim(source_type="digitalCapture")
 BARE = {
@@ -128,10 +129,19 @@ class Bench:
             return [
                 ("SHA-256 of the file", median(lambda: Digest.of_file(signed.stream), runs)),
                 ("an empty worker", median(lambda: run(lambda s: Answer({}), signed.stream), runs)),
-                ("manifest, in process", median(lambda: engine.read(signed.stream, "image/jpeg", anchors), runs)),
-                ("metadata, in a worker", median(lambda: read_disclosures_isolated(signed.stream, "image/jpeg"), runs)),
+                (
+                    "manifest, in process",
+                    median(lambda: engine.read(signed.stream, "image/jpeg", anchors), runs),
+                ),
+                (
+                    "metadata, in a worker",
+                    median(lambda: read_disclosures_isolated(signed.stream, "image/jpeg"), runs),
+                ),
                 ("decode, in a worker", median(lambda: decode_isolated(signed.stream), max(3, runs // 5))),
-                ("encode like the original", median(lambda: encode_like(picture, marked.frame()), max(3, runs // 5))),
+                (
+                    "encode like the original",
+                    median(lambda: encode_like(picture, marked.frame()), max(3, runs // 5)),
+                ),
                 ("mark: embed", median(lambda: marks.embed(media, "0123456789ab"), max(3, runs // 5))),
                 ("mark: read, marked", median(lambda: marks.read(marked), max(3, runs // 5))),
                 ("mark: read, unmarked", median(lambda: marks.read(media), max(3, runs // 5))),
@@ -143,7 +153,9 @@ class Bench:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--megapixels", type=float, default=12)
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--json", type=Path)
@@ -153,7 +165,10 @@ def main() -> None:
         bench = Bench(Path(name), arguments.megapixels)
         size = bench.source.stat().st_size
         lean = ("manifest",)
-        sign_bare, sign_thumb = median(lambda: bench.bare_sign(thumbnail=False), runs), median(lambda: bench.bare_sign(thumbnail=True), 3)
+        sign_bare, sign_thumb = (
+            median(lambda: bench.bare_sign(thumbnail=False), runs),
+            median(lambda: bench.bare_sign(thumbnail=True), 3),
+        )
         sign_ours = median(lambda: bench.sign(mark=False, ledger=False), runs)
         read_bare = median(bench.bare_read, runs)
         verify_ours = median(lambda: bench.workspace.verify(bench.signed, checks=lean), runs)
@@ -163,7 +178,11 @@ def main() -> None:
     rows = [
         ("sign: bare c2pa-python, thumbnail off", sign_bare, ""),
         ("sign: bare c2pa-python, its default (thumbnail)", sign_thumb, ""),
-        ("sign: Assay, mark and ledger off", sign_ours, f"{sign_ours / sign_bare:.2f} x bare, {sign_ours / sign_thumb:.2f} x its default"),
+        (
+            "sign: Assay, mark and ledger off",
+            sign_ours,
+            f"{sign_ours / sign_bare:.2f} x bare, {sign_ours / sign_thumb:.2f} x its default",
+        ),
         ("sign: Assay, all of it", sign_all, f"{sign_all / sign_bare:.2f} x bare"),
         ("verify: bare c2pa-python", read_bare, ""),
         ("verify: Assay, manifest check only", verify_ours, f"{verify_ours / read_bare:.2f} x bare"),

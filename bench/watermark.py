@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from skimage.metrics import structural_similarity
+
 from assay.provenance.errors import AssayError
 from assay.provenance.media import Media
 from assay.watermark.dwtdctsvd import DwtDctSvd
 from assay.watermark.known import MESSAGES, GeneratorMarks
 from assay.watermark.rivagan import RivaGan
-from PIL import Image
-from skimage.metrics import structural_similarity
 
 Picture = np.ndarray
 SMALL = 0.3e6  # pixels; numbers are given for pictures below and above

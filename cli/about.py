@@ -26,7 +26,9 @@ def plugins(as_json: bool) -> None:
 
 
 config = LazyGroup(
-    "config", help="Show the workspace's settings.", lazy={"show": ("assay.cli.about:show", "Print the settings.")}
+    "config",
+    help="Show the workspace's settings.",
+    lazy={"show": ("assay.cli.about:show", "Print the settings.")},
 )
 
 

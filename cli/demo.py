@@ -14,7 +14,11 @@ MARKER = ".assay-demo"
 
 @click.command()
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("assay-demo"), show_default=True, help="Folder for everything."
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("assay-demo"),
+    show_default=True,
+    help="Folder for everything.",
 )
 @json_option
 @click.pass_context
@@ -67,7 +71,9 @@ def _clear(out: Path) -> None:
 
     if out.exists():
         if not (out / MARKER).is_file() and any(out.iterdir()):
-            raise UsageError("the folder holds something that is not a demo", path=out, hint="choose another --out")
+            raise UsageError(
+                "the folder holds something that is not a demo", path=out, hint="choose another --out"
+            )
         shutil.rmtree(out)
     out.mkdir(parents=True)
     (out / MARKER).touch()

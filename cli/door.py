@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from assay.provenance.workspace import Workspace
 
-PASSPHRASE_VARIABLE = "ASSAY_PASSPHRASE"
+PASSPHRASE_VARIABLE = "ASSAY_PASSPHRASE"  # noqa: S105  (a name, not a secret)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
 
@@ -103,7 +103,9 @@ def outputs(sources: tuple[Path, ...], out: Path) -> list[tuple[Path, Path]]:
     if len(sources) == 1 and not out.is_dir():
         return [(sources[0], out)]
     if not out.is_dir():
-        raise UsageError("several files need a folder to go to", path=out, hint="make it first, then -o FOLDER")
+        raise UsageError(
+            "several files need a folder to go to", path=out, hint="make it first, then -o FOLDER"
+        )
     pairs = [(source, out / source.name) for source in sources]
     names = [target for _, target in pairs]
     twice = next((n for n in names if names.count(n) > 1), None)

@@ -84,7 +84,9 @@ def screenshot(stage: Stage) -> Path:
     draw = ImageDraw.Draw(screen)
     draw.rectangle((0, 0, screen.width, 56), fill=(38, 50, 72))
     for line in range(5):
-        draw.rectangle((image.width + 60, 100 + 60 * line, image.width + 230, 118 + 60 * line), fill=(205, 210, 218))
+        draw.rectangle(
+            (image.width + 60, 100 + 60 * line, image.width + 230, 118 + 60 * line), fill=(205, 210, 218)
+        )
     screen.paste(image, (30, 80))
     return stage.save(screen, "6-screenshot.png")
 

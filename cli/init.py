@@ -10,7 +10,9 @@ from assay.cli.door import PASSPHRASE_VARIABLE, emit, home_of, json_option, talk
 
 
 @click.command()
-@click.option("--origin", default="", help="The ledger's name, like example.org/ledger.  [default: a random one]")
+@click.option(
+    "--origin", default="", help="The ledger's name, like example.org/ledger.  [default: a random one]"
+)
 @json_option
 @click.pass_context
 def init(ctx: click.Context, origin: str, as_json: bool) -> None:
@@ -43,5 +45,10 @@ def init(ctx: click.Context, origin: str, as_json: bool) -> None:
         return
     click.echo(str(home))
     talk(ctx, "Made a workspace with a DEVELOPMENT signer: nobody else trusts it, and neither do you yet.")
-    talk(ctx, f"  its keys are {'encrypted' if secret else 'not encrypted (set ASSAY_PASSPHRASE before init to change that)'}")
+    talk(
+        ctx,
+        "  its keys are encrypted"
+        if secret
+        else "  its keys are not encrypted (set ASSAY_PASSPHRASE before init to change that)",
+    )
     talk(ctx, f"  to trust it here: assay trust add --kind signer {authority}")

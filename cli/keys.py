@@ -23,7 +23,9 @@ keys = LazyGroup(
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--label", default="", help="Shown in the certificate's name.")
-@click.option("--encrypt", is_flag=True, help="Ask for a passphrase (or take ASSAY_PASSPHRASE) and encrypt the key.")
+@click.option(
+    "--encrypt", is_flag=True, help="Ask for a passphrase (or take ASSAY_PASSPHRASE) and encrypt the key."
+)
 @json_option
 @click.pass_context
 def new(ctx: click.Context, folder: Path, label: str, encrypt: bool, as_json: bool) -> None:
@@ -42,11 +44,15 @@ def new(ctx: click.Context, folder: Path, label: str, encrypt: bool, as_json: bo
     secret = None
     if encrypt:
         given = os.environ.get(PASSPHRASE_VARIABLE)
-        secret = (given or click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)).encode()
+        secret = (
+            given or click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
+        ).encode()
     try:
         folder.mkdir(parents=True, mode=0o700)
     except FileExistsError as error:
-        raise CredentialError("there is something already", path=folder, hint="keys are never overwritten") from error
+        raise CredentialError(
+            "there is something already", path=folder, hint="keys are never overwritten"
+        ) from error
     chain = development_chain(utc_now(), label=label)
     write_key(folder / "signing.key", chain.signer_key, secret)
     write_key(folder / "development-authority.key", chain.authority_key, secret)

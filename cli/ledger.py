@@ -106,7 +106,9 @@ def _print(by: str, item: Found, as_json: bool) -> None:
         emit(document)
         return
     near = f", {item.distance} of 256 bits differ" if by == "fingerprint" else ""
-    click.echo(f"entry {item.receipt.index} by {by}{near}: {entry.digest} {entry.media_type} {safe_text(entry.time)}")
+    click.echo(
+        f"entry {item.receipt.index} by {by}{near}: {entry.digest} {entry.media_type} {safe_text(entry.time)}"
+    )
 
 
 @click.command()
@@ -134,9 +136,19 @@ def receipt(ctx: click.Context, what: str, path: Path | None, as_json: bool) -> 
 
     problem, checked = check_receipt(workspace, Path(what), path)
     if as_json:
-        emit({"path": what, "valid": not problem, "problem": problem or None, "index": checked.index if checked else None})
+        emit(
+            {
+                "path": what,
+                "valid": not problem,
+                "problem": problem or None,
+                "index": checked.index if checked else None,
+            }
+        )
     else:
-        click.echo(problem or f"the receipt holds: entry {checked.index if checked else '?'} of {workspace.settings.origin}")
+        click.echo(
+            problem
+            or f"the receipt holds: entry {checked.index if checked else '?'} of {workspace.settings.origin}"
+        )
     ctx.exit(1 if problem else 0)
 
 

@@ -19,10 +19,21 @@ FILE = click.Path(path_type=Path)
 @click.command()
 @click.argument("sources", nargs=-1, required=True, type=FILE, metavar="IN…")
 @click.option("-o", "--out", required=True, type=FILE, help="The signed file; for several inputs a folder.")
-@click.option("--source-type", default="", metavar="NAME", help="IPTC digital source type, e.g. digitalCapture, trainedAlgorithmicMedia.")
+@click.option(
+    "--source-type",
+    default="",
+    metavar="NAME",
+    help="IPTC digital source type, e.g. digitalCapture, trainedAlgorithmicMedia.",
+)
 @click.option("--generator", default="", metavar="NAME[/VERSION]", help="What made the picture.")
 @click.option("--title", default="", help="Title in the credentials.  [default: the file's name]")
-@click.option("--ingredient", "ingredients", multiple=True, type=FILE, help="A file that went into this one; repeatable.")
+@click.option(
+    "--ingredient",
+    "ingredients",
+    multiple=True,
+    type=FILE,
+    help="A file that went into this one; repeatable.",
+)
 @click.option("--parent", type=FILE, help="The file that this one was made from.")
 @click.option("--edit", default="", metavar="TEXT", help="What was done to the parent, in words.")
 @click.option("--no-watermark", is_flag=True, help="Leave the samples as they are.")
@@ -33,8 +44,15 @@ FILE = click.Path(path_type=Path)
 @click.option("--key", metavar="URI", help="Signing key: file:PATH or env:NAME.  [default: the workspace's]")
 @click.option("--chain", type=FILE, help="Certificate chain (PEM, leaf first) for --key.")
 @click.option("--sidecar", is_flag=True, help="Leave the file as it is; write the credentials to OUT.c2pa.")
-@click.option("--remote-url", default="", metavar="URL", help="Where the credentials are also kept; named in the file.")
-@click.option("--training-mining", default="", type=click.Choice(["", "allowed", "notAllowed", "constrained"]), help="May it be used for training?")
+@click.option(
+    "--remote-url", default="", metavar="URL", help="Where the credentials are also kept; named in the file."
+)
+@click.option(
+    "--training-mining",
+    default="",
+    type=click.Choice(["", "allowed", "notAllowed", "constrained"]),
+    help="May it be used for training?",
+)
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @json_option
 @click.pass_context

@@ -24,7 +24,10 @@ trust = LazyGroup(
     },
 )
 kind_option = click.option(
-    "--kind", type=click.Choice(["signer", "tsa", "cawg"]), required=True, help="What its members may vouch for."
+    "--kind",
+    type=click.Choice(["signer", "tsa", "cawg"]),
+    required=True,
+    help="What its members may vouch for.",
 )
 
 
@@ -68,7 +71,9 @@ def add(
     else:
         click.echo(_line(entry))
     if entry.development:
-        talk(ctx, "note: this list holds a DEVELOPMENT authority; anyone who has its key can sign in its name")
+        talk(
+            ctx, "note: this list holds a DEVELOPMENT authority; anyone who has its key can sign in its name"
+        )
 
 
 @click.command("list")
@@ -99,7 +104,9 @@ def remove(ctx: click.Context, name: str, kind: str | None) -> None:
 def _line(entry: TrustList) -> str:
     from assay.provenance.text import safe_text
 
-    marks = "".join(f" [{m}]" for m, on in (("development", entry.development), ("frozen", entry.frozen)) if on)
+    marks = "".join(
+        f" [{m}]" for m, on in (("development", entry.development), ("frozen", entry.frozen)) if on
+    )
     return (
         f"{entry.kind:6} {entry.name}{marks}  {entry.date}  sha256:{entry.sha256[:16]}  "
         f"{entry.anchors} authorities, {entry.end_entities} certificates  {safe_text(entry.source, 200)}"

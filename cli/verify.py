@@ -23,8 +23,12 @@ FORMATS = (".html", ".json")
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=FILE, metavar="PATH…")
-@click.option("--report", "report_path", type=FILE, metavar="FILE", help="Also write a report: .html or .json.")
-@click.option("--policy", "policy_name", default=None, metavar="NAME", help="Policy.  [default: the workspace's]")
+@click.option(
+    "--report", "report_path", type=FILE, metavar="FILE", help="Also write a report: .html or .json."
+)
+@click.option(
+    "--policy", "policy_name", default=None, metavar="NAME", help="Policy.  [default: the workspace's]"
+)
 @click.option("--checks", default="", metavar="NAME,…", help="Run only these checks.")
 @click.option("--fail-on", default="", metavar="VERDICT,…", help="Verdicts that exit 1 as a conflict does.")
 @json_option
@@ -51,7 +55,9 @@ def verify(
     """
     failing = _verdicts(fail_on)
     if report_path and report_path.suffix.lower() not in FORMATS:
-        raise click.UsageError(f"--report writes {' or '.join(FORMATS)}, not {report_path.suffix or 'a file without suffix'}")
+        raise click.UsageError(
+            f"--report writes {' or '.join(FORMATS)}, not {report_path.suffix or 'a file without suffix'}"
+        )
     workspace = open_workspace(ctx)
     codes: list[int] = []
     kept: list[Report] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,7 +25,9 @@ watermark = LazyGroup(
         "read": ("assay.cli.watermark:read", "Read identifiers, or say that there is none."),
     },
 )
-scheme_option = click.option("--scheme", default=DEFAULT, show_default=True, help="Scheme (see 'assay plugins').")
+scheme_option = click.option(
+    "--scheme", default=DEFAULT, show_default=True, help="Scheme (see 'assay plugins')."
+)
 
 
 def _scheme(name: str) -> Watermark:
@@ -44,7 +46,13 @@ def _scheme(name: str) -> Watermark:
 @json_option
 @click.pass_context
 def embed(
-    ctx: click.Context, source: Path, out: Path, identifier: str | None, force: bool, scheme: str, as_json: bool
+    ctx: click.Context,
+    source: Path,
+    out: Path,
+    identifier: str | None,
+    force: bool,
+    scheme: str,
+    as_json: bool,
 ) -> None:
     """Hide an identifier in a picture and write it in the same format.
 
@@ -96,13 +104,14 @@ def read(ctx: click.Context, paths: tuple[Path, ...], known: bool, scheme: str, 
     from assay.provenance.subject import Subject
     from assay.provenance.workspace import load_plugin
 
-    marks = load_plugin("assay.knownmarks", "imwatermark")() if known else _scheme(scheme)
+    marks: Any = load_plugin("assay.knownmarks", "imwatermark")() if known else _scheme(scheme)
     codes = {0}
     for path in paths:
         try:
             with Subject.open(path) as subject:
                 media = subject.picture().media
-                reading = marks.read(media)[0] if known else marks.read(media)
+                answer = marks.read(media)
+                reading: Reading = answer[0] if known else answer
         except AssayError as error:
             say(error)
             codes.add(error.exit_code)

@@ -286,7 +286,7 @@ class SqlLog:
         items: Sequence[tuple[Entry, Recovery | None]],
         leaves: Sequence[bytes],
     ) -> Head:
-        assert self._signer is not None  # noqa: S101 - append_many has checked; this tells the type checker
+        assert self._signer is not None  # append_many has checked
         rows = [
             EntryRow.of(index, leaf, entry)
             for index, (leaf, (entry, _)) in enumerate(zip(leaves, items, strict=True), start=head.size)

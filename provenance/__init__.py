@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Claim", "Policy", "Receipt", "Report", "Workspace"]
 
-_HOMES = {"Claim": "claim", "Policy": "policy", "Receipt": "receipt", "Report": "report", "Workspace": "workspace"}
+_HOMES = {
+    "Claim": "claim",
+    "Policy": "policy",
+    "Receipt": "receipt",
+    "Report": "report",
+    "Workspace": "workspace",
+}
 
 
 def __getattr__(name: str) -> Any:

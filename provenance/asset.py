@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from assay.provenance.errors import UsageError
 from assay.provenance.media import Kind
@@ -38,7 +39,7 @@ class Digest:
     def of_file(cls, stream: BinaryIO) -> Digest:
         """Hash a binary stream from its start with SHA-256, leaving it at its start."""
         stream.seek(0)
-        value = hashlib.file_digest(stream, "sha256").digest()
+        value = hashlib.file_digest(cast(BufferedReader, stream), "sha256").digest()
         stream.seek(0)
         return cls("sha256", value)
 

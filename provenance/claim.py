@@ -15,14 +15,27 @@ SOURCE_TYPES = frozenset(
         "digitalCapture", "computationalCapture", "negativeFilm", "positiveFilm", "print", "humanEdits",
         "algorithmicallyEnhanced", "compositeCapture", "composite", "compositeSynthetic", "dataDrivenMedia",
         "digitalCreation", "digitalArt", "virtualRecording", "screenCapture", "minorHumanEdits", "softwareImage",
-        "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia", "multiFrameComputationalCapture",
+        "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia",
+        "multiFrameComputationalCapture",
     }
 )  # fmt: skip
 AI_SOURCE_TYPES = frozenset(
-    {"trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeSynthetic", "trainedAlgorithmicData"}
+    {
+        "trainedAlgorithmicMedia",
+        "compositeWithTrainedAlgorithmicMedia",
+        "compositeSynthetic",
+        "trainedAlgorithmicData",
+    }
 )
 CAPTURE_SOURCE_TYPES = frozenset(
-    {"digitalCapture", "computationalCapture", "multiFrameComputationalCapture", "negativeFilm", "positiveFilm", "print"}
+    {
+        "digitalCapture",
+        "computationalCapture",
+        "multiFrameComputationalCapture",
+        "negativeFilm",
+        "positiveFilm",
+        "print",
+    }
 )
 TRAINING_MINING = ("allowed", "notAllowed", "constrained")
 
@@ -60,7 +73,8 @@ class Claim:
             )
         if self.training_mining and self.training_mining not in TRAINING_MINING:
             raise UsageError(
-                f"unknown training-mining value {self.training_mining!r}", hint=f"one of {', '.join(TRAINING_MINING)}"
+                f"unknown training-mining value {self.training_mining!r}",
+                hint=f"one of {', '.join(TRAINING_MINING)}",
             )
 
     @property

@@ -106,7 +106,12 @@ def _integrity(facts: frozenset[Fact], recovered: Recovered | None, policy: Poli
         return Integrity.ALTERED
     if Fact.INTACT in facts:
         return Integrity.INTACT
-    if recovered and recovered.matches and recovered.comparison and recovered.comparison.changed > policy.changed_area:
+    if (
+        recovered
+        and recovered.matches
+        and recovered.comparison
+        and recovered.comparison.changed > policy.changed_area
+    ):
         return Integrity.ALTERED
     return Integrity.UNKNOWN
 
@@ -135,7 +140,10 @@ def _source_type(manifest: Manifest, recovered: Recovered | None) -> str:
 
 
 def _origin(manifest: Manifest, recovered: Recovered | None) -> Origin:
-    if manifest.state in (ManifestState.TRUSTED, ManifestState.UNTRUSTED, ManifestState.MALFORMED) and manifest.label:
+    if (
+        manifest.state in (ManifestState.TRUSTED, ManifestState.UNTRUSTED, ManifestState.MALFORMED)
+        and manifest.label
+    ):
         trusted = manifest.state is ManifestState.TRUSTED
         return Origin(
             status="trusted" if trusted else "untrusted",
@@ -193,7 +201,9 @@ def _headline(
 ) -> str:
     match verdict:
         case Verdict.CONFLICT:
-            first, second = conflicts[0].says if conflicts else ("The file was changed after it was signed.", "")
+            first, second = (
+                conflicts[0].says if conflicts else ("The file was changed after it was signed.", "")
+            )
             return f"{first} {second}".strip()
         case Verdict.MARKED_AI:
             return _ai_sentence(facts, manifest, recovered, origin, evidence)
@@ -236,7 +246,10 @@ def _ai_sentence(
         who = _who(origin) if origin.signer else "the signer in the ledger"
         if manifest.state is ManifestState.TRUSTED:
             return f"{who} declares that an AI model made {part}; the file is unchanged since."
-        return f"The ledger holds the original of this picture, and its signer ({who}) declares that an AI model made {part}."
+        return (
+            f"The ledger holds the original of this picture, and its signer ({who}) declares "
+            f"that an AI model made {part}."
+        )
     marked = next((e for e in evidence if Fact.MARKED_AI in e.facts), None)
     return marked.summary if marked else "A generator's watermark was read."
 
@@ -248,14 +261,23 @@ def _recovered_sentence(recovered: Recovered | None, origin: Origin, policy: Pol
     signer = f", signed by {_who(origin)}" if origin.signer else ""
     comparison = recovered.comparison
     if recovered.by == "digest" or comparison is None:
-        return f"These exact bytes are {where}{signer}. That says when and by whom they were logged, not that they show the truth."
+        return (
+            f"These exact bytes are {where}{signer}. "
+            "That says when and by whom they were logged, not that they show the truth."
+        )
     laid = "" if comparison.alignment == "as is" else f" ({comparison.alignment})"
     if comparison.changed > policy.changed_area:
         return (
             f"The original of this picture is {where}{signer}{laid}, and this copy differs from it in "
-            f"{len(comparison.regions) or 1} marked region(s), {comparison.changed:.0%} of the picture."
+            f"{_regions(len(comparison.regions))}, {comparison.changed:.0%} of the picture."
         )
-    return f"The original of this picture is {where}{signer}{laid}; no region of this copy was found to differ."
+    return (
+        f"The original of this picture is {where}{signer}{laid}; no region of this copy was found to differ."
+    )
+
+
+def _regions(count: int) -> str:
+    return "one marked region" if count <= 1 else f"{count} marked regions"
 
 
 def _open_sentence(
@@ -266,17 +288,27 @@ def _open_sentence(
         reason = manifest.reasons[0] if manifest.reasons else "The signer is not on a list that you chose."
         return f"Unchanged since it was signed, by a signer that calls itself “{name}” and is not established. {reason}"
     if manifest.state is ManifestState.MALFORMED:
-        return "The file carries credentials that break the rules of their format; nothing proves a change, and nothing confirms a source."
+        return (
+            "The file carries credentials that break the rules of their format; "
+            "nothing proves a change, and nothing confirms a source."
+        )
     if recovered and not recovered.matches:
         return "A watermark leads to a ledger entry, but the pictures could not be matched. That is no proof of either."
     if Fact.CLAIMED_AI in facts:
-        return "Unsigned metadata says that an AI model made it; anyone can write such metadata, so this is a claim and not proof."
+        return (
+            "Unsigned metadata says that an AI model made it; "
+            "anyone can write such metadata, so this is a claim and not proof."
+        )
     if manifest.remote_url:
         return "The file says that its credentials are kept elsewhere; they were not fetched, so nothing is confirmed."
     unheard = [e.check for e in evidence if e.status is Status.ERROR]
     if unheard:
         return (
-            f"Not everything could be examined ({safe_text(', '.join(unheard), 120)}), and nothing was found in the rest. "
+            f"Not everything could be examined ({safe_text(', '.join(unheard), 120)}), "
+            "and nothing was found in the rest. "
             "This says nothing for or against it."
         )
-    return "No credentials, watermark or ledger entry was found. Most honest files have none: this says nothing for or against it."
+    return (
+        "No credentials, watermark or ledger entry was found. "
+        "Most honest files have none: this says nothing for or against it."
+    )

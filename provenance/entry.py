@@ -60,7 +60,8 @@ class Entry:
         data = bytes(rfc8785.dumps(document))
         if len(data) > MAX_ENTRY_BYTES:
             raise LedgerError(
-                f"the ledger entry has {len(data)} bytes, more than {MAX_ENTRY_BYTES}", hint="shorten the generator name"
+                f"the ledger entry has {len(data)} bytes, more than {MAX_ENTRY_BYTES}",
+                hint="shorten the generator name",
             )
         return data
 

@@ -11,9 +11,13 @@ EMPTY: Mapping[str, Any] = {}
 
 
 class Status(StrEnum):
-    """PASS: looked and found good; FAIL: looked and found a contradiction; ABSENT: nothing there to look at; ERROR: could not look."""
+    """How a witness fared.
 
-    PASS = "pass"
+    PASS: looked and found good. FAIL: looked and found a contradiction. ABSENT: nothing there to look at.
+    ERROR: could not look.
+    """
+
+    PASS = "pass"  # noqa: S105  (no password)
     FAIL = "fail"
     ABSENT = "absent"
     ERROR = "error"

@@ -119,6 +119,10 @@ class Fingerprinter(Protocol):
         """Return a perceptual hash, or None where the picture has too little structure to tell apart."""
         ...
 
+    def fingerprints(self, media: Media) -> Sequence[Fingerprint]:
+        """Return the fingerprints to look received media up by: as they are, then turned and mirrored; or none."""
+        ...
+
     def sketch(self, media: Media) -> bytes:
         """Return the small picture kept for comparing regions (docs/formats/sketch.md)."""
         ...

@@ -53,7 +53,13 @@ def find(workspace: Workspace, what: str) -> list[tuple[str, Found]]:
     if what.startswith(("urn:", "contentauth:")):
         return [("manifest", f) for f in log.find_manifest(what)]
     scheme, colon, value = what.rpartition(":")
-    if colon and "." in scheme and value and all(c in "0123456789abcdef" for c in value) and not Path(what).exists():
+    if (
+        colon
+        and "." in scheme
+        and value
+        and all(c in "0123456789abcdef" for c in value)
+        and not Path(what).exists()
+    ):
         return [("watermark", f) for f in log.find_mark(Mark(scheme, value))]
     return _find_file(workspace, Path(what))
 
@@ -63,8 +69,8 @@ def _find_file(workspace: Workspace, path: Path) -> list[tuple[str, Found]]:
         exact = [("digest", f) for f in workspace.log.find_digest(subject.asset.digest)]
         if exact or subject.asset.kind is not Kind.IMAGE:
             return exact
-        fingerprint = workspace.fingerprinter.fingerprint(subject.picture().media)
-    return [("fingerprint", f) for f in workspace.log.find_fingerprint(fingerprint)] if fingerprint else []
+        fingerprints = workspace.fingerprinter.fingerprints(subject.picture().media)
+    return [("fingerprint", f) for p in fingerprints for f in workspace.log.find_fingerprint(p)]
 
 
 def check_receipt(workspace: Workspace, path: Path, file: Path | None) -> tuple[str, Receipt | None]:
@@ -73,8 +79,8 @@ def check_receipt(workspace: Workspace, path: Path, file: Path | None) -> tuple[
     Returns what is wrong ("" if nothing) and the receipt as far as it could be read.
     """
     try:
-        with path.open("rb") as stream:
-            text = stream.read(RECEIPT_BYTES + 1).decode("utf-8")
+        with path.open("rb") as source:
+            text = source.read(RECEIPT_BYTES + 1).decode("utf-8")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
@@ -90,4 +96,3 @@ def check_receipt(workspace: Workspace, path: Path, file: Path | None) -> tuple[
         if asset.digest != receipt.entry.digest:
             problem = f"the receipt holds, but for another file ({receipt.entry.digest}, not {asset.digest})"
     return problem, receipt
-

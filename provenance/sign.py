@@ -20,7 +20,7 @@ from assay.provenance.credentials import engine
 from assay.provenance.credentials.definition import definition
 from assay.provenance.credentials.isolated import SignedStore, sign_isolated
 from assay.provenance.entry import Entry, Recovery
-from assay.provenance.errors import AssayError, InputError, LimitError, UnsupportedError
+from assay.provenance.errors import AssayError, CredentialError, InputError, LimitError, UnsupportedError
 from assay.provenance.files.atomic import atomic_output, refuse_same_file
 from assay.provenance.files.disclosure import add_disclosure, aigc_label, with_disclosure
 from assay.provenance.files.picture import decode_isolated
@@ -120,7 +120,9 @@ def sign(source: Path, target: Path, claim: Claim, setup: Signing) -> Signed:
         # All names are taken before the ledger is touched: one that exists already must not cost an entry.
         beside = _beside(outputs, target, SIDECAR_SUFFIX, setup) if setup.sidecar else None
         proof = _beside(outputs, target, RECEIPT_SUFFIX, setup) if setup.log else None
-        done = _sign(subject, draft, claim, setup, signed)  # 5, 6, 7. claim; sign the final bytes; read back or stop
+        done = _sign(
+            subject, draft, claim, setup, signed
+        )  # 5, 6, 7. claim; sign the final bytes; read back or stop
         digest = Digest.of_file(signed)
         receipt = None
         if beside:
@@ -249,6 +251,12 @@ def _sign(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, target:
         except AssayError as error:
             error.path = error.path or str(asset.path)
             raise
+    if "claimSignature.mismatch" in done.manifest.codes:
+        raise CredentialError(
+            "what the signer answered is no signature of its certificate",
+            path=setup.signer_origin,
+            hint="check that key and certificate belong together; nothing was written",
+        )
     if done.manifest.state not in (ManifestState.TRUSTED, ManifestState.UNTRUSTED):
         raise AssayError(
             f"the signed file does not read back as intact: {' '.join(done.manifest.reasons) or done.manifest.state}",

@@ -23,7 +23,14 @@ from assay.provenance.claim import Claim
 from assay.provenance.credentials.engine import Anchors
 from assay.provenance.errors import AssayError, ConfigurationError, CredentialError, UsageError
 from assay.provenance.keys.certificates import development_chain
-from assay.provenance.keys.signers import Passphrase, Signer, SignerContext, open_signer, write_key, write_secret
+from assay.provenance.keys.signers import (
+    Passphrase,
+    Signer,
+    SignerContext,
+    open_signer,
+    write_key,
+    write_secret,
+)
 from assay.provenance.keys.trust import TrustStore, split_pem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.policy import NEWSROOM, POLICIES, Policy
@@ -133,7 +140,9 @@ class Workspace:
         Raises ConfigurationError if the folder holds anything. It appears whole or not at all.
         """
         if home.exists() and (not home.is_dir() or any(home.iterdir())):
-            raise ConfigurationError("there is something already", path=home, hint="choose another folder with --home")
+            raise ConfigurationError(
+                "there is something already", path=home, hint="choose another folder with --home"
+            )
         home.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".assay-init-", dir=home.parent))
         try:
@@ -155,15 +164,21 @@ class Workspace:
         try:
             document = tomllib.loads(path.read_text("utf-8"))
         except FileNotFoundError as error:
-            raise ConfigurationError("there is no workspace here", path=home, hint="make one with 'assay init'") from error
+            raise ConfigurationError(
+                "there is no workspace here", path=home, hint="make one with 'assay init'"
+            ) from error
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"the settings cannot be read: {error}", path=path) from error
         if document.pop("version", None) != VERSION:
-            raise ConfigurationError("the workspace is of an unknown version", path=path, hint="use a newer Assay")
+            raise ConfigurationError(
+                "the workspace is of an unknown version", path=path, hint="use a newer Assay"
+            )
         known = set(Settings.__dataclass_fields__)
         unknown = sorted(set(document) - known)
         if unknown:
-            raise ConfigurationError(f"unknown setting {unknown[0]!r}", path=path, hint=f"known: {', '.join(sorted(known))}")
+            raise ConfigurationError(
+                f"unknown setting {unknown[0]!r}", path=path, hint=f"known: {', '.join(sorted(known))}"
+            )
         try:
             if "read_marks" in document:
                 document["read_marks"] = tuple(document["read_marks"])
@@ -180,13 +195,17 @@ class Workspace:
     def log(self) -> Log:
         """The ledger, opened; raises LedgerError if it is missing."""
         seed = self._read_secret(self.home / self.settings.log_key)
-        opened = load_plugin("assay.logs", "sql").open(self._ledger_url(), origin=self.settings.origin, seed=seed)
+        opened = load_plugin("assay.logs", "sql").open(
+            self._ledger_url(), origin=self.settings.origin, seed=seed
+        )
         return cast(Log, opened)
 
     def create_log(self) -> Log:
         """Make the ledger that the settings name; raises LedgerError if there is one."""
         seed = self._read_secret(self.home / self.settings.log_key)
-        made = load_plugin("assay.logs", "sql").create(self._ledger_url(), origin=self.settings.origin, seed=seed)
+        made = load_plugin("assay.logs", "sql").create(
+            self._ledger_url(), origin=self.settings.origin, seed=seed
+        )
         return cast(Log, made)
 
     @cached_property
@@ -216,7 +235,9 @@ class Workspace:
             raise UsageError("without the ledger there is no receipt", hint="use sign_file")
         return signed.receipt
 
-    def sign_file(self, source: Path, target: Path, claim: Claim, options: SignOptions | None = None) -> Signed:
+    def sign_file(
+        self, source: Path, target: Path, claim: Claim, options: SignOptions | None = None
+    ) -> Signed:
         """Sign a file and return all that the signature left."""
         chosen = options or SignOptions()
         signer, origin = self.signer(chosen.key, chosen.chain)
@@ -340,7 +361,9 @@ def _policy(name: str, checks: tuple[str, ...] | None) -> Policy:
     unknown = sorted(set(checks or ()) - set(policy.checks))
     if unknown:
         raise UsageError(f"there is no check {unknown[0]!r}", hint=f"one of {', '.join(policy.checks)}")
-    return policy if checks is None else replace(policy, checks=tuple(c for c in policy.checks if c in checks))
+    return (
+        policy if checks is None else replace(policy, checks=tuple(c for c in policy.checks if c in checks))
+    )
 
 
 def _sqlite_url(home: Path, setting: str) -> str:
@@ -379,6 +402,3 @@ def _plain(origin: str) -> str:
     if not origin.isascii() or not origin.isprintable() or any(c in origin for c in ' "+\\'):
         raise UsageError(f"unusable ledger name {origin!r}", hint="use something like example.org/ledger")
     return origin
-
-
-

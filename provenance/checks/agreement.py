@@ -37,7 +37,9 @@ class Layers:
     @property
     def count(self) -> int:
         """How many layers say something."""
-        return sum(x is not None for x in (self.manifest, self.mark, self.known, self.recovered, self.disclosures))
+        return sum(
+            x is not None for x in (self.manifest, self.mark, self.known, self.recovered, self.disclosures)
+        )
 
 
 Rule = Callable[[Layers], Conflict | None]
@@ -89,9 +91,15 @@ def entry_clash(layers: Layers) -> Conflict | None:
         return None
     entry = recovered.entry
     if _captured(manifest) and entry.source_type in AI_SOURCE_TYPES:
-        says = ("The credentials say that a camera captured this picture.", f"The ledger's entry {recovered.receipt.index} for the same picture says that AI made it.")
+        says = (
+            "The credentials say that a camera captured this picture.",
+            f"The ledger's entry {recovered.receipt.index} for the same picture says that AI made it.",
+        )
     elif _generated(manifest) and entry.source_type in CAPTURE_SOURCE_TYPES:
-        says = ("The credentials say that AI made this picture.", f"The ledger's entry {recovered.receipt.index} for the same picture says that a camera captured it.")
+        says = (
+            "The credentials say that AI made this picture.",
+            f"The ledger's entry {recovered.receipt.index} for the same picture says that a camera captured it.",
+        )
     else:
         return None
     return Conflict("source-type-clash", ("manifest", "receipt"), says)
@@ -131,7 +139,8 @@ def transplanted_mark(layers: Layers) -> Conflict | None:
         ("mark", "receipt"),
         (
             f"The watermark in this picture belongs to entry {recovered.receipt.index} of the ledger.",
-            "The ledger's sketch of that entry shows a different picture: the mark was copied here, or the picture replaced under it.",
+            "The ledger's sketch of that entry shows a different picture: the mark was copied here, "
+            "or the picture replaced under it.",
         ),
     )
 
@@ -156,7 +165,13 @@ def disclosure_clash(layers: Layers) -> Conflict | None:
 def other_file(layers: Layers) -> Conflict | None:
     """The manifest is one the ledger knows, intact, but on a different picture."""
     manifest, recovered = layers.manifest, layers.recovered
-    if not manifest or not recovered or recovered.by != "manifest" or recovered.matches or not _speaks(manifest):
+    if (
+        not manifest
+        or not recovered
+        or recovered.by != "manifest"
+        or recovered.matches
+        or not _speaks(manifest)
+    ):
         return None
     if not recovered.comparison or not layers.whole:
         return None
@@ -208,7 +223,9 @@ def gather(seen: tuple[Evidence, ...]) -> Layers:
     """Collect the layers that the evidence carries."""
     manifest = manifest_of(seen)
     readings = {e.check: e.found for e in seen if isinstance(e.found, Reading)}
-    disclosures = next((e.found for e in seen if isinstance(e.found, Disclosures) and e.status is Status.PASS), None)
+    disclosures = next(
+        (e.found for e in seen if isinstance(e.found, Disclosures) and e.status is Status.PASS), None
+    )
     mark = readings.get("mark")
     return Layers(
         manifest=manifest if manifest.state is not ManifestState.ABSENT else None,
@@ -226,6 +243,3 @@ def _captured(manifest: Manifest) -> bool:
 
 def _generated(manifest: Manifest) -> bool:
     return manifest.source_type in AI_SOURCE_TYPES
-
-
-

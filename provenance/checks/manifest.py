@@ -58,7 +58,9 @@ class ManifestCheck:
         status = Status.FAIL if conflicts else _STATUS[manifest.state]
         summary = _SUMMARIES[manifest.state].format(list=manifest.trust_list)
         if manifest.state is ManifestState.ABSENT and manifest.remote_url:
-            summary = f"Credentials are kept elsewhere and were not fetched: {safe_text(manifest.remote_url, 200)}"
+            summary = (
+                f"Credentials are kept elsewhere and were not fetched: {safe_text(manifest.remote_url, 200)}"
+            )
         return Evidence(
             self.name,
             self.version,
@@ -75,7 +77,11 @@ class ManifestCheck:
 def _sidecar(path: Path, limits: Limits) -> bytes | None:
     for candidate in (path.with_name(path.name + SIDECAR_SUFFIX), path.with_suffix(SIDECAR_SUFFIX)):
         try:
-            if candidate != path and candidate.is_file() and candidate.stat().st_size <= limits.manifest_bytes:
+            if (
+                candidate != path
+                and candidate.is_file()
+                and candidate.stat().st_size <= limits.manifest_bytes
+            ):
                 return candidate.read_bytes()
         except OSError:
             continue
@@ -108,13 +114,18 @@ def _made_from(ingredients: Sequence[Ingredient]) -> list[Ingredient]:
 def manifest_conflicts(manifest: Manifest) -> tuple[Conflict, ...]:
     """Return the contradictions inside one manifest store: changed bytes, holes, broken ancestors, revocation."""
     found: list[Conflict] = []
-    codes = ", ".join(c for c in manifest.codes if ".mismatch" in c or ".missing" in c) or ", ".join(manifest.codes)
+    codes = ", ".join(c for c in manifest.codes if ".mismatch" in c or ".missing" in c) or ", ".join(
+        manifest.codes
+    )
     if manifest.revoked:
         found.append(
             Conflict(
                 "revoked-signer",
                 ("manifest", "trust"),
-                ("The credentials carry a signature.", "Its certificate was revoked by the authority that issued it."),
+                (
+                    "The credentials carry a signature.",
+                    "Its certificate was revoked by the authority that issued it.",
+                ),
             )
         )
     elif manifest.state is ManifestState.INVALID:
@@ -136,7 +147,8 @@ def manifest_conflicts(manifest: Manifest) -> tuple[Conflict, ...]:
                 ("manifest", "file"),
                 (
                     "The credentials claim to be bound to this file.",
-                    f"Their hash leaves out {size or 'some'} bytes of the content itself, so that part can be anything.",
+                    f"Their hash leaves out {size or 'some'} bytes of the content itself, "
+                    "so that part can be anything.",
                 ),
             )
         )

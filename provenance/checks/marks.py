@@ -53,13 +53,19 @@ class MarkCheck:
         if best is None or best.mark is None:
             reasons = tuple(dict.fromkeys(f"{r.scheme}: {r.reason or 'no mark'}" for r in readings))
             return Evidence(
-                self.name, self.version, Status.ABSENT, "No watermark of ours was read.", reasons=reasons, details=details
+                self.name,
+                self.version,
+                Status.ABSENT,
+                "No watermark of ours was read.",
+                reasons=reasons,
+                details=details,
             )
         return Evidence(
             self.name,
             self.version,
             Status.PASS,
-            f"Our watermark {best.mark.id} was read; chance finds one in unmarked pictures with p < {_bound(best.p_value)}.",
+            f"Our watermark {best.mark.id} was read; "
+            f"chance finds one in unmarked pictures with p < {_bound(best.p_value)}.",
             reasons=("A watermark can be copied, so it is a lead to the ledger and not a proof.",),
             found=best,
             details=details,
@@ -91,7 +97,11 @@ class KnownMarksCheck:
                 reasons=("Marks without a public reader (SynthID, Meta, Amazon) cannot be checked here.",),
                 details=details,
             )
-        details["calibration"] = {"id": "known-marks/1", "false_alarms_per_1000": 1, "condition": "unmarked photographs"}
+        details["calibration"] = {
+            "id": "known-marks/1",
+            "false_alarms_per_1000": 1,
+            "condition": "unmarked photographs",
+        }
         return Evidence(
             self.name,
             self.version,
@@ -99,7 +109,9 @@ class KnownMarksCheck:
             f"A watermark that {best.mark.id} leaves was read (p < {_bound(best.p_value)} in unmarked pictures).",
             llr=KNOWN_LLR,
             facts=frozenset({Fact.MARKED_AI}),
-            reasons=("Generators write this mark by default; whoever has the picture could also have added it.",),
+            reasons=(
+                "Generators write this mark by default; whoever has the picture could also have added it.",
+            ),
             found=best,
             details=details,
         )

@@ -23,7 +23,9 @@ CANDIDATES = 5
 """Most ledger entries compared with one file."""
 
 # What re-encoding breaks of a recovered manifest, and the ledger replaces: the binding to the file's bytes.
-_BINDING = frozenset({"assertion.dataHash.mismatch", "assertion.bmffHash.mismatch", "assertion.boxesHash.mismatch"})
+_BINDING = frozenset(
+    {"assertion.dataHash.mismatch", "assertion.bmffHash.mismatch", "assertion.boxesHash.mismatch"}
+)
 
 
 class ReceiptCheck:
@@ -61,11 +63,18 @@ class ReceiptCheck:
                 best = candidate
         if problems and best is None:
             return Evidence(
-                self.name, self.version, Status.ERROR, f"A receipt does not verify: {problems[0]}.", reasons=tuple(problems)
+                self.name,
+                self.version,
+                Status.ERROR,
+                f"A receipt does not verify: {problems[0]}.",
+                reasons=tuple(problems),
             )
         if best is None:
             return Evidence(
-                self.name, self.version, Status.ABSENT, f"Nothing in the ledger {self.log.origin} leads to this file."
+                self.name,
+                self.version,
+                Status.ABSENT,
+                f"Nothing in the ledger {self.log.origin} leads to this file.",
             )
         return self._evidence(self._with_manifest(best, subject), problems)
 
@@ -78,8 +87,7 @@ class ReceiptCheck:
             if isinstance(reading, Reading) and reading.mark:
                 yield from (("watermark", f) for f in self.log.find_mark(reading.mark)[:CANDIDATES])
         media = _media(subject)
-        fingerprint = self.fingerprinter.fingerprint(media) if media else None
-        if fingerprint:
+        for fingerprint in self.fingerprinter.fingerprints(media) if media else ():
             yield from (("fingerprint", f) for f in self.log.find_fingerprint(fingerprint)[:CANDIDATES])
 
     def _compare(self, by: str, found: Found, subject: Subject) -> Recovered:
@@ -93,7 +101,12 @@ class ReceiptCheck:
 
     def _with_manifest(self, best: Recovered, subject: Subject) -> Recovered:
         kept = next(
-            (f.recovery for f in self.log.find_digest(best.entry.digest) if f.receipt.index == best.receipt.index), None
+            (
+                f.recovery
+                for f in self.log.find_digest(best.entry.digest)
+                if f.receipt.index == best.receipt.index
+            ),
+            None,
         )
         if not kept or not kept.manifest:
             return best
@@ -125,7 +138,8 @@ class ReceiptCheck:
             self.name,
             self.version,
             Status.PASS,
-            f"The file leads to entry {best.receipt.index} of {self.log.origin} by {how} {match}; the receipt verifies.",
+            f"The file leads to entry {best.receipt.index} of {self.log.origin} by {how} {match}; "
+            "the receipt verifies.",
             facts=frozenset(facts),
             reasons=(
                 *((f"Laid over the original: {best.comparison.alignment}.",) if best.comparison else ()),

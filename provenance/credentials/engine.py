@@ -10,7 +10,14 @@ from typing import Any, BinaryIO
 
 import c2pa
 
-from assay.provenance.errors import AssayError, CredentialError, InputError, MalformedError, NetworkError, UnsupportedError
+from assay.provenance.errors import (
+    AssayError,
+    CredentialError,
+    InputError,
+    MalformedError,
+    NetworkError,
+    UnsupportedError,
+)
 from assay.provenance.keys.certificates import CLAIM_SIGNING_EKUS
 from assay.provenance.keys.signers import Signer
 
@@ -48,7 +55,10 @@ class Anchors:
 _ENGINE_KINDS = {"signer": "manifest", "tsa": "tsa", "cawg": "cawg"}
 
 # Without these two nothing may reach the network: opening a file must not tell its author (SSRF, tracking).
-_OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}, "core": {"allowed_network_hosts": []}}
+_OFFLINE = {
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+    "core": {"allowed_network_hosts": []},
+}
 
 
 def _context(anchors: Sequence[Anchors]) -> Any:
@@ -94,7 +104,10 @@ def read(
     Never raises for what a file contains: absence, remote-only and broken stores are values.
     """
     try:
-        with _context(anchors) as context, c2pa.Reader(_engine_type(media_type), stream, sidecar, context=context) as reader:
+        with (
+            _context(anchors) as context,
+            c2pa.Reader(_engine_type(media_type), stream, sidecar, context=context) as reader,
+        ):
             summary = json.loads(reader.json())
             detail = json.loads(reader.detailed_json())
             return RawManifest(
@@ -211,7 +224,9 @@ def sign(
             raise CredentialError(f"the signer failed: {failure[0]}") from error
         if watched.failure:
             reason = watched.failure.strerror or str(watched.failure)
-            raise AssayError(f"the signed file could not be written: {reason}", hint="make room and run it again") from error
+            raise AssayError(
+                f"the signed file could not be written: {reason}", hint="make room and run it again"
+            ) from error
         raise _sign_failure(str(error), type(error).__name__, tsa) from error
 
 

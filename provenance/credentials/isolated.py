@@ -130,7 +130,9 @@ def _examine(
         label = str(raw.summary.get("active_manifest") or "")
         results = (raw.summary.get("validation_results") or {}).get("activeManifest") or {}
         changed = {str(s.get("code")) for s in results.get("failure") or []} & CHANGED
-        binding = examine(source, media_type, raw.detail, label, recompute=changed == {"assertion.dataHash.mismatch"})
+        binding = examine(
+            source, media_type, raw.detail, label, recompute=changed == {"assertion.dataHash.mismatch"}
+        )
     header = {
         "summary": raw.summary,
         "remote_url": raw.remote_url,

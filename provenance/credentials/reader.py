@@ -35,6 +35,7 @@ from assay.provenance.manifest import (
 CLOCK_SKEW = dt.timedelta(minutes=10)
 """How far in the future a trusted time may lie before it is refused."""
 
+
 def interpret(
     raw: RawManifest,
     binding: Binding,
@@ -50,10 +51,15 @@ def interpret(
     if raw.error == "absent":
         return ABSENT
     if raw.error == "remote":
-        return replace(ABSENT, remote_url=raw.remote_url, reasons=("The file names a manifest elsewhere; it was not fetched.",))
+        return replace(
+            ABSENT,
+            remote_url=raw.remote_url,
+            reasons=("The file names a manifest elsewhere; it was not fetched.",),
+        )
     if raw.error or not raw.summary.get("active_manifest"):
         return Manifest(
-            ManifestState.MALFORMED, reasons=(f"The credentials cannot be read: {raw.message or 'no active manifest'}.",)
+            ManifestState.MALFORMED,
+            reasons=(f"The credentials cannot be read: {raw.message or 'no active manifest'}.",),
         )
     return _Judgement(raw, binding, now, lists, limits).manifest()
 
@@ -74,7 +80,7 @@ class _Judgement:
         self.reasons: list[str] = []
 
     def manifest(self) -> Manifest:
-        failures = {c for c in _codes(self.results, "failure")}
+        failures = set(_codes(self.results, "failure"))
         informational = _codes(self.results, "informational")
         certificates = self._certificates()
         time = self._time()
@@ -91,7 +97,9 @@ class _Judgement:
         state = self._weigh(state, failures)
         return Manifest(
             state=state,
-            codes=tuple(sorted(failures | {c for c in informational if c in NEUTRAL or c.startswith("timeStamp")})),
+            codes=tuple(
+                sorted(failures | {c for c in informational if c in NEUTRAL or c.startswith("timeStamp")})
+            ),
             reasons=tuple(self.reasons),
             label=self.label,
             title=str(self.active.get("title") or ""),
@@ -119,7 +127,9 @@ class _Judgement:
         if failures & REVOKED:
             self.reasons.insert(0, "The signing certificate was revoked.")
         if state is ManifestState.MALFORMED:
-            broken = sorted(c for c in failures - NEUTRAL - CHANGED if not c.startswith(("cawg.", "signingCredential.")))
+            broken = sorted(
+                c for c in failures - NEUTRAL - CHANGED if not c.startswith(("cawg.", "signingCredential."))
+            )
             if broken:
                 self.reasons.append(f"The credentials break rules of their format ({', '.join(broken)}).")
         if state is ManifestState.UNTRUSTED and not self.reasons:
@@ -144,7 +154,9 @@ class _Judgement:
         """Whether the chain ends on a signer list, with a certificate for signing content, valid at a proven time."""
         if "signingCredential.trusted" not in _codes(self.results, "success"):
             if "signingCredential.expired" in _codes(self.results, "failure"):
-                self.reasons.append("The signing certificate has expired and no trusted time-stamp proves an earlier signature.")
+                self.reasons.append(
+                    "The signing certificate has expired and no trusted time-stamp proves an earlier signature."
+                )
             return False
         if not self.list_uri.startswith("assay:signer:"):
             self.reasons.append("The signer's chain ends on a list that is not for signers of content.")
@@ -160,7 +172,9 @@ class _Judgement:
         expired = any(c.not_valid_after_utc < self.now for c in certificates)
         if expired and time.trust is not TimeTrust.TRUSTED:
             # The engine takes any time-stamp here; one from an unknown authority proves no time.
-            self.reasons.append("The signing certificate has expired and no trusted time-stamp proves an earlier signature.")
+            self.reasons.append(
+                "The signing certificate has expired and no trusted time-stamp proves an earlier signature."
+            )
             return False
         return True
 
@@ -185,11 +199,15 @@ class _Judgement:
     def _refused_but_unchanged(self, failures: set[str]) -> bool:
         """Whether the only proof of change is none: a part of a stream, or a rule that older files break."""
         if self.binding.fragmented and failures & CHANGED == {"assertion.bmffHash.mismatch"}:
-            self.reasons.append("This is the first part of a stream; it can be checked only with its other parts.")
+            self.reasons.append(
+                "This is the first part of a stream; it can be checked only with its other parts."
+            )
             return True
         if failures & CHANGED != {"assertion.dataHash.mismatch"} or not self.binding.holds:
             return False
-        self.reasons.append("The engine refuses how this file was hashed; the covered bytes are as they were signed.")
+        self.reasons.append(
+            "The engine refuses how this file was hashed; the covered bytes are as they were signed."
+        )
         return not self.binding.uncovered
 
     def _ingredients(self, manifest: Mapping[str, Any], depth: int) -> tuple[Ingredient, ...]:
@@ -258,7 +276,9 @@ def _actions(manifest: Mapping[str, Any]) -> tuple[Action, ...]:
                     source_type=short_source_type(str(a.get("digitalSourceType") or "")),
                     agent=_agent(a.get("softwareAgent")),
                     when=str(a.get("when") or ""),
-                    description=str(a.get("description") or (a.get("parameters") or {}).get("description") or ""),
+                    description=str(
+                        a.get("description") or (a.get("parameters") or {}).get("description") or ""
+                    ),
                 )
                 for a in data.get("actions") or []
                 if isinstance(a, dict)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+
 from assay.provenance.errors import AssayError, LimitError, MalformedError, UnsupportedError
 from assay.provenance.files.bytemap import View
 from assay.provenance.files.encoding import encoding_facts, png_text, raw_bytes

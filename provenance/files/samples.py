@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from assay.provenance.errors import UnsupportedError
 from assay.provenance.files.worker import buffer
 from assay.provenance.media import Samples
-from numpy.typing import NDArray
 
 # Rawmodes of 16-bit colour that Pillow reduces to the high byte, and those that give the low byte instead.
 _LOW_BYTES = {

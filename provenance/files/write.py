@@ -13,6 +13,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from assay.provenance.errors import UnsupportedError
 from assay.provenance.files.picture import FORMATS, load_codecs
 from assay.provenance.files.samples import as_stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,6 +33,9 @@ FORBIDDEN_EKUS = {
     "2.5.29.37.0": "anyExtendedKeyUsage",
 }
 """Extended key usages that disqualify a claim signer (C2PA 2.x §14.5.1.1)."""
+
+# Two SEQUENCE headers in a row, each with two bytes of length (30 82) or, as in small Ed25519 ones, one (30 81).
+_CERTIFICATE_START = re.compile(rb"\x30(?:\x82(?=(..)\x30[\x81\x82])|\x81(?=(.)\x30[\x81\x82]))", re.DOTALL)
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
@@ -106,7 +110,9 @@ def development_chain(now: dt.datetime, *, label: str = "", leaf_days: int = LEA
         .sign(authority_key, hashes.SHA256())
     )
     signer = (
-        _builder(_name(f"Assay development signer{tail}"), authority_name, signer_key.public_key(), now, leaf_days)
+        _builder(
+            _name(f"Assay development signer{tail}"), authority_name, signer_key.public_key(), now, leaf_days
+        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=True)
@@ -181,17 +187,15 @@ def find_certificates(store: bytes, serial: str) -> Iterator[x509.Certificate]:
     COSE header, so they are found where a SEQUENCE header starts and parsed by ``cryptography``. A forged
     second certificate with the same serial can be planted: callers let the worst one decide.
     """
-    at = store.find(b"\x30\x82")
-    while at >= 0:
-        length = int.from_bytes(store[at + 2 : at + 4], "big") + 4
-        if store[at + 4 : at + 6] == b"\x30\x82":
-            try:
-                certificate = x509.load_der_x509_certificate(store[at : at + length])
-            except ValueError:
-                certificate = None
-            if certificate is not None and str(certificate.serial_number) == serial:
-                yield certificate
-        at = store.find(b"\x30\x82", at + 2)
+    for found in _CERTIFICATE_START.finditer(store):
+        size = found[1] or found[2]
+        end = found.start() + 2 + len(size) + int.from_bytes(size, "big")
+        try:
+            certificate = x509.load_der_x509_certificate(store[found.start() : end])
+        except ValueError:
+            continue
+        if str(certificate.serial_number) == serial:
+            yield certificate
 
 
 def eku_problem(certificate: x509.Certificate) -> str:

@@ -60,11 +60,13 @@ class KeySigner:
         self.alg, self._hash = _algorithm(self._key, origin)
         leaf = load_pem(chain, origin)[0]
         spki = serialization.PublicFormat.SubjectPublicKeyInfo
-        if leaf.public_key().public_bytes(serialization.Encoding.DER, spki) != self._key.public_key().public_bytes(
+        if leaf.public_key().public_bytes(
             serialization.Encoding.DER, spki
-        ):
+        ) != self._key.public_key().public_bytes(serialization.Encoding.DER, spki):
             raise CredentialError(
-                "the key does not belong to the first certificate of the chain", path=origin, hint="leaf first"
+                "the key does not belong to the first certificate of the chain",
+                path=origin,
+                hint="leaf first",
             )
 
     def sign(self, message: bytes) -> bytes:
@@ -90,7 +92,9 @@ def _load_key(private: bytes, origin: str, passphrase: Passphrase) -> _Key:
         raise CredentialError("the key is encrypted", path=origin, hint="give its passphrase") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise CredentialError(
-            "the key cannot be read", path=origin, hint="a PEM private key and the right passphrase are needed"
+            "the key cannot be read",
+            path=origin,
+            hint="a PEM private key and the right passphrase are needed",
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
         raise CredentialError("the key is of a kind that C2PA does not use", path=origin, hint="use P-256")
@@ -105,7 +109,9 @@ def _algorithm(key: _Key, origin: str) -> tuple[str, hashes.HashAlgorithm | None
             raise CredentialError("an RSA key of less than 2048 bits", path=origin, hint="use P-256")
         return "ps256", None
     if key.curve.name not in _CURVES:
-        raise CredentialError(f"curve {key.curve.name} is not one that C2PA uses", path=origin, hint="use P-256")
+        raise CredentialError(
+            f"curve {key.curve.name} is not one that C2PA uses", path=origin, hint="use P-256"
+        )
     return _CURVES[key.curve.name]
 
 
@@ -125,7 +131,9 @@ class FileSigner(KeySigner):
                 f"the signing key cannot be read: {error.strerror}", path=path, hint="see 'assay keys show'"
             ) from error
         if os.name == "posix" and mode & 0o077:
-            raise CredentialError("other users can read the signing key", path=path, hint=f"chmod 0400 {path}")
+            raise CredentialError(
+                "other users can read the signing key", path=path, hint=f"chmod 0400 {path}"
+            )
         return cls(private, chain, str(path), context.passphrase)
 
 
@@ -137,7 +145,9 @@ class EnvironmentSigner(KeySigner):
         """Read the variable; raises CredentialError if it is not set or of no use."""
         private = context.environ.get(rest)
         if not private:
-            raise CredentialError(f"the environment variable {rest} holds no key", hint="set it to a PKCS#8 PEM key")
+            raise CredentialError(
+                f"the environment variable {rest} holds no key", hint="set it to a PKCS#8 PEM key"
+            )
         return cls(private.encode(), chain, f"env:{rest}", context.passphrase)
 
 
@@ -170,7 +180,9 @@ def check_certificate(chain: bytes, origin: str, now: dt.datetime) -> x509.Certi
         )
     problem = eku_problem(leaf)
     if problem:
-        raise CredentialError(problem, path=origin, hint="ask your authority for an emailProtection certificate")
+        raise CredentialError(
+            problem, path=origin, hint="ask your authority for an emailProtection certificate"
+        )
     return leaf
 
 
@@ -201,7 +213,9 @@ def write_secret(path: Path, data: bytes) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
     except FileExistsError as error:
-        raise CredentialError("a key is already there", path=path, hint="keys are never overwritten") from error
+        raise CredentialError(
+            "a key is already there", path=path, hint="keys are never overwritten"
+        ) from error
     except OSError as error:
         raise CredentialError(f"the key cannot be written: {error.strerror}", path=path) from error
     with os.fdopen(descriptor, "wb") as stream:

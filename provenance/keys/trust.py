@@ -96,7 +96,9 @@ class TrustStore:
         if kind not in KINDS:
             raise UsageError(f"unknown kind of trust list {kind!r}", hint=f"one of {', '.join(KINDS)}")
         if not _NAME.fullmatch(name):
-            raise UsageError(f"unusable list name {name!r}", hint="lower-case letters, digits, '.', '_' and '-'")
+            raise UsageError(
+                f"unusable list name {name!r}", hint="lower-case letters, digits, '.', '_' and '-'"
+            )
         certificates = load_pem(data, source)
         authorities = [c for c in certificates if is_authority(c)]
         entry = TrustList(
@@ -137,7 +139,8 @@ class TrustStore:
 
 def split_pem(data: bytes) -> tuple[str, str]:
     """Return (authorities, end entities) of a PEM list as two PEM strings."""
-    authorities, others = [], []
+    authorities: list[str] = []
+    others: list[str] = []
     for certificate in load_pem(data, "trust list"):
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
         (authorities if is_authority(certificate) else others).append(pem)
