@@ -4,8 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from .studio import Studio
+
+# The same examples each time, and no deadline: a busy machine is no failure.
+settings.register_profile("assay", deadline=None, derandomize=True)
+settings.load_profile("assay")
 
 
 @pytest.fixture(scope="session")
