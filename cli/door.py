@@ -28,9 +28,9 @@ def home_of(ctx: click.Context) -> Path:
     chosen = ctx.find_root().obj.get("home")
     if chosen:
         return Path(chosen).absolute()
-    from platformdirs import user_data_path
+    from platformdirs import user_data_dir
 
-    return user_data_path("assay", appauthor=False)
+    return Path(user_data_dir("assay", appauthor=False))
 
 
 def passphrase(what: str) -> bytes | None:

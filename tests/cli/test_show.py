@@ -8,6 +8,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.text import Text
+
 from assay.cli.show import show_histories, show_inspection, show_report, show_signed
 from assay.provenance.asset import Digest
 from assay.provenance.manifest import SignerName
@@ -15,14 +18,11 @@ from assay.provenance.mark import Mark
 from assay.provenance.report import Report
 from assay.provenance.sign import Signed
 from assay.provenance.wording import LABELS
-from rich.console import Console
-from rich.text import Text
-
 from tests.reports import (
     EACH,
     HOSTILE,
-    conflict,
     confirmed,
+    conflict,
     inconclusive,
     laced,
     receipt,

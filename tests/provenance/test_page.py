@@ -12,6 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lxml import html as lxml_html
+from PIL import Image, ImageCms
+
 from assay.provenance.errors import UsageError
 from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.keys.certificates import DEVELOPMENT
@@ -20,9 +23,6 @@ from assay.provenance.media import Picture
 from assay.provenance.page import Preview, fragment, page
 from assay.provenance.report import Report, Verdict
 from assay.provenance.wording import DOES_NOT_MEAN, LABELS, MEANS, lookalike_warning, moment, region_words
-from lxml import html as lxml_html
-from PIL import Image, ImageCms
-
 from tests.reports import (
     CLASH,
     EACH,

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from assay.provenance.errors import LimitError
 from assay.provenance.media import Media
 from assay.provenance.protocols import Watermark
 from assay.watermark.blocks import blocks_at, low_band, top_singular
 from assay.watermark.dwtdctsvd import ALARM, DwtDctSvd
-from PIL import Image
 
 ID = "00112233aabb"
 MARK = DwtDctSvd()

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from assay.provenance.media import Media
 from assay.provenance.protocols import KnownMarks
 from assay.watermark.dwtdctsvd import DwtDctSvd
 from assay.watermark.known import ALARM, MESSAGES, GeneratorMarks
-from PIL import Image
 
 READER = GeneratorMarks()
 

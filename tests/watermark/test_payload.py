@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from assay.provenance.errors import UsageError
 from assay.watermark.layout import Layout, origin
 from assay.watermark.payload import PUBLIC_KEY, RATE_HALF, Payload
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def antipodal(code: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from assay.provenance.errors import ConfigurationError, LimitError
 from assay.provenance.media import Media
 from assay.provenance.protocols import Watermark

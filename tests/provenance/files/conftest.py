@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from assay.provenance.files.picture import load_codecs
 from PIL import Image, ImageCms
+
+from assay.provenance.files.picture import load_codecs
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'

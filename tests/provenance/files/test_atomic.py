@@ -2,6 +2,7 @@ import errno
 from pathlib import Path
 
 import pytest
+
 from assay.provenance.errors import AssayError, UsageError
 from assay.provenance.files.atomic import atomic_output, refuse_same_file
 

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 
 import pytest
+
 from assay.provenance.errors import AssayError, InputError
 from assay.provenance.files.disclosure import read_disclosures_isolated
 from assay.provenance.files.picture import FORMATS, decode_isolated

@@ -3,6 +3,9 @@ from io import BytesIO
 
 import pikepdf
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
 from assay.provenance.errors import UnsupportedError
 from assay.provenance.files.disclosure import (
     add_disclosure,
@@ -14,8 +17,6 @@ from assay.provenance.files.disclosure import (
 from assay.provenance.files.picture import decode_isolated
 from assay.provenance.files.sniff import sniff
 from assay.provenance.files.write import encode_like
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 LABEL = aigc_label("studio/1.0", "00c0ffee")

@@ -5,11 +5,12 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from assay.provenance.errors import AssayError, LimitError, MalformedError, UnsupportedError
 from assay.provenance.files.picture import decode, decode_isolated
 from assay.provenance.files.samples import as_stored, upright
 from assay.provenance.limits import Limits
-from PIL import Image
 
 
 def picture(data, **limits):

@@ -2,6 +2,7 @@ import os
 from io import BytesIO
 
 import pytest
+
 from assay.provenance.errors import InputError, LimitError, MalformedError
 from assay.provenance.files.sniff import open_asset, sniff, sniff_stream
 from assay.provenance.limits import Limits

@@ -7,14 +7,15 @@ from io import BytesIO
 import numpy as np
 import pikepdf
 import pytest
-from assay.provenance.errors import MalformedError, UnsupportedError
-from assay.provenance.files.sniff import sniff
-from assay.provenance.files.structure import content_overlap, judge_paths, layout, layout_isolated
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image
+
+from assay.provenance.errors import MalformedError, UnsupportedError
+from assay.provenance.files.sniff import sniff
+from assay.provenance.files.structure import content_overlap, judge_paths, layout, layout_isolated
 
 c2pa = pytest.importorskip("c2pa")
 

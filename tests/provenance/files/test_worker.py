@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from assay.provenance.errors import LimitError, MalformedError, UnsupportedError
 from assay.provenance.files.worker import MAGIC, Answer, buffer, isolation, run
 from assay.provenance.limits import Limits

@@ -2,11 +2,12 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from assay.provenance.errors import UnsupportedError
 from assay.provenance.files.picture import decode_isolated
 from assay.provenance.files.samples import as_stored
 from assay.provenance.files.write import encode_like, losses
-from PIL import Image
 
 
 def decoded(data):
