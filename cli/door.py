@@ -28,9 +28,9 @@ def home_of(ctx: click.Context) -> Path:
     chosen = ctx.find_root().obj.get("home")
     if chosen:
         return Path(chosen).absolute()
-    from platformdirs import user_data_dir
+    from platformdirs import PlatformDirs
 
-    return Path(user_data_dir("assay", appauthor=False))
+    return PlatformDirs("assay", appauthor=False).user_data_path
 
 
 def passphrase(what: str) -> bytes | None:
