@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +39,7 @@ def passphrase(what: str) -> bytes | None:
     given = os.environ.get(PASSPHRASE_VARIABLE)
     if given:
         return given.encode()
-    if click.get_text_stream("stdin").isatty():
+    if sys.stdin.isatty():
         return str(click.prompt(f"Passphrase for {what}", hide_input=True, err=True)).encode()
     return None
 
