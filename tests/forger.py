@@ -10,10 +10,11 @@ from io import BytesIO
 from typing import Any, BinaryIO
 
 import c2pa
-from assay.provenance.claim import IPTC
-from assay.provenance.files.worker import Answer, run
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from assay.provenance.claim import IPTC
+from assay.provenance.files.worker import Answer, run
 
 from .people import Person
 

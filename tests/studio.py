@@ -16,13 +16,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from assay.provenance.claim import Claim
 from assay.provenance.files.picture import load_codecs
 from assay.provenance.keys.signers import write_key
 from assay.provenance.report import Report
 from assay.provenance.sign import Signed
 from assay.provenance.workspace import KEYS, SignOptions, Workspace
-from PIL import Image
 
 from .authority import Server, authority
 from .people import CLAIM_SIGNING, OCSP_SIGNING, TIME_STAMPING, Person, person

@@ -6,6 +6,7 @@ import json
 from functools import reduce
 
 import pytest
+
 from assay.provenance.errors import AssayError
 
 from .attacks import ATTACKS

@@ -14,16 +14,24 @@ import subprocess
 import c2pa
 import numpy as np
 import pytest
+from PIL import Image
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
 from assay.provenance.claim import IPTC, Claim
 from assay.provenance.credentials.isolated import read_manifest
-from assay.provenance.errors import AssayError, CredentialError, InputError, LedgerError, NetworkError, UsageError
+from assay.provenance.errors import (
+    AssayError,
+    CredentialError,
+    InputError,
+    LedgerError,
+    NetworkError,
+    UsageError,
+)
 from assay.provenance.files.disclosure import read_disclosures
 from assay.provenance.files.worker import Answer, run
 from assay.provenance.limits import DEFAULT_LIMITS
 from assay.provenance.sign import RECEIPT_SUFFIX
-from PIL import Image
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from .. import darkroom
 from ..authority import Server
