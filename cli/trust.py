@@ -96,7 +96,12 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 @click.option("--kind", type=click.Choice(["signer", "tsa", "cawg"]), help="Tells lists of one name apart.")
 @click.pass_context
 def remove(ctx: click.Context, name: str, kind: str | None) -> None:
-    """Remove a list."""
+    """Remove a list; its signers are unknown from then on.
+
+    \b
+    Example:
+      assay trust remove c2pa
+    """
     entry = open_workspace(ctx).trust.remove(name, kind)
     talk(ctx, f"removed {entry.kind} list {entry.name}")
 
