@@ -113,7 +113,7 @@ class PdqFingerprinter:
         return [Fingerprint(self.alg, _bytes_of(bits), int(quality)) for bits in variants]
 
     def sketch(self, media: Media) -> bytes:
-        """Return the small picture kept for comparing regions (docs/formats/sketch.md), about 6 KB."""
+        """Return the small picture kept for comparing regions (docs/formats/sketch.md), 7 to 12 KB."""
         return encode_sketch(canonical(media.frame()))
 
     def picture(self, sketch: bytes) -> Samples | None:

@@ -188,7 +188,8 @@ def _engine(url: str, busy_seconds: float) -> sa.Engine:
 
 def _sqlite_file(url: str) -> Path | None:
     """Return the file behind an SQLite URL, None for other databases."""
-    parsed = sa.make_url(url)
+    with _translated():
+        parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return None
     if not parsed.database or parsed.database == ":memory:":

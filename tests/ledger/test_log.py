@@ -109,6 +109,13 @@ def test_creating_in_a_missing_folder_leaves_nothing(tmp_path, signer):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("url", ["nonsense", "nosuchdatabase://host/ledger", ""])
+def test_a_url_that_leads_nowhere_is_a_ledger_error(url, signer):
+    for attempt in (lambda: SqlLog.open(url, ORIGIN, signer), lambda: SqlLog.create(url, ORIGIN, signer)):
+        with pytest.raises(LedgerError):
+            attempt()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"", "holds no ledger"), (b"neither SQLite nor anything " * 40, "not an SQLite database")],
