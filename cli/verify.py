@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from assay.cli.door import console, emit, is_verbose, json_option, open_workspace, progress, talk
+from assay.cli.door import (
+    console,
+    emit,
+    home_of,
+    is_verbose,
+    json_option,
+    open_workspace,
+    passphrase,
+    progress,
+    talk,
+)
+from assay.provenance.errors import AssayError, InputError
 
 if TYPE_CHECKING:
     from assay.provenance.report import Report
@@ -21,6 +36,15 @@ SEVERITY = (5, 4, 1, 3, 0)
 FORMATS = (".html", ".json")
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked about every file of one call."""
+
+    policy: str | None
+    checks: tuple[str, ...] | None
+    reference: Path | None
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=FILE, metavar="PATH…")
 @click.option(
@@ -30,7 +54,13 @@ FORMATS = (".html", ".json")
     "--policy", "policy_name", default=None, metavar="NAME", help="Policy.  [default: the workspace's]"
 )
 @click.option("--checks", default="", metavar="NAME,…", help="Run only these checks.")
+@click.option(
+    "--reference", type=FILE, metavar="FILE", help="An original to compare with, besides the ledger."
+)
 @click.option("--fail-on", default="", metavar="VERDICT,…", help="Verdicts that exit 1 as a conflict does.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Files examined at a time."
+)
 @json_option
 @click.pass_context
 def verify(
@@ -39,7 +69,9 @@ def verify(
     report_path: Path | None,
     policy_name: str | None,
     checks: str,
+    reference: Path | None,
     fail_on: str,
+    jobs: int,
     as_json: bool,
 ) -> None:
     """Examine files of unknown history, offline, and say what can be defended about each.
@@ -50,25 +82,24 @@ def verify(
     \b
     Examples:
       assay verify incoming.jpg
-      assay verify inbox/ --json > reports.jsonl
+      assay verify inbox/ --json --jobs 4 > reports.jsonl
       assay verify photo.jpg --report photo.html
     """
     failing = _verdicts(fail_on)
     if report_path and report_path.suffix.lower() not in FORMATS:
         raise click.UsageError(
-            f"--report writes {' or '.join(FORMATS)}, not {report_path.suffix or 'a file without suffix'}"
+            f"--report writes .html or .json, not {report_path.suffix or 'a file without suffix'}"
         )
+    asked = Asked(policy_name, tuple(c.strip() for c in checks.split(",") if c.strip()) or None, reference)
     workspace = open_workspace(ctx)
     codes: list[int] = []
     kept: list[Report] = []
-    files = list(_files(paths))
+    files = _files(paths)
     with progress(ctx, "verifying", len(files)) as advance:
-        for path in files:
-            code, report = _one(ctx, workspace, path, policy_name, checks, as_json)
-            if report:
-                code = 1 if str(report.verdict) in failing else code
-                kept.append(report)
-            codes.append(code)
+        for path, answer in _answers(ctx, workspace, files, asked, jobs):
+            codes.append(_show(ctx, path, answer, as_json, failing))
+            if not isinstance(answer, AssayError):
+                kept.append(answer)
             advance()
     if report_path:
         _write(report_path, kept, workspace)
@@ -96,36 +127,71 @@ def _files(paths: tuple[Path, ...]) -> list[Path]:
     return found
 
 
-def _one(
-    ctx: click.Context, workspace: Workspace, path: Path, policy_name: str | None, checks: str, as_json: bool
-) -> tuple[int, Report | None]:
-    from assay.cli.failure import say
-    from assay.provenance.errors import AssayError
+def _answers(
+    ctx: click.Context, workspace: Workspace, files: list[Path], asked: Asked, jobs: int
+) -> Iterator[tuple[Path, Report | AssayError]]:
+    """Yield each file's report, or why there is none, in the order asked for."""
+    if jobs == 1 or len(files) < 2:
+        for path in files:
+            yield path, _examine(workspace, asked, path)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
 
-    chosen = tuple(c.strip() for c in checks.split(",") if c.strip()) or None
+    # Spawned, not forked: each process has its own C2PA engine and its own worker children.
+    with ProcessPoolExecutor(min(jobs, len(files)), mp_context=get_context("spawn")) as pool:
+        yield from zip(files, pool.map(partial(_examine_at, home_of(ctx), asked), files), strict=True)
+
+
+def _examine(workspace: Workspace, asked: Asked, path: Path) -> Report | AssayError:
     try:
-        report = workspace.verify(path, policy=policy_name, checks=chosen)
+        return workspace.verify(path, policy=asked.policy, checks=asked.checks, reference=asked.reference)
     except AssayError as error:
+        return error
+
+
+_opened: dict[Path, Workspace] = {}
+
+
+def _examine_at(home: Path, asked: Asked, path: Path) -> Report | AssayError:
+    """Examine one file in a process of a pool, which opens the workspace once."""
+    from assay.provenance.workspace import Workspace
+
+    if home not in _opened:
+        _opened[home] = Workspace.open(home, passphrase=passphrase, environ=os.environ)
+    return _examine(_opened[home], asked, path)
+
+
+def _show(
+    ctx: click.Context, path: Path, answer: Report | AssayError, as_json: bool, failing: set[str]
+) -> int:
+    """Print one answer and return its exit code."""
+    from assay.cli.failure import say
+
+    if isinstance(answer, AssayError):
         if as_json:
             emit(
                 {
                     "type": "assay.error/v1",
                     "path": str(path),
-                    "error": type(error).__name__,
-                    "message": error.message,
-                    "hint": error.hint,
-                    "exit_code": error.exit_code,
+                    "error": type(answer).__name__,
+                    "message": answer.message,
+                    "hint": answer.hint,
+                    "exit_code": answer.exit_code,
                 }
             )
-        say(error)
-        return error.exit_code, None
+        say(answer)
+        return answer.exit_code
     if as_json:
-        emit(report.to_json())
+        emit(answer.to_json())
     else:
         from assay.cli.show import show_report
 
-        show_report(report, console(), is_verbose(ctx))
-    return VERDICT_CODES.get(str(report.verdict), 0), report
+        show_report(answer, console(), is_verbose(ctx))
+    if answer.unprocessed:
+        say(InputError(answer.unprocessed, path=answer.asset.path))
+        return InputError.exit_code
+    return 1 if str(answer.verdict) in failing else VERDICT_CODES.get(str(answer.verdict), 0)
 
 
 def _write(path: Path, reports: list[Report], workspace: Workspace) -> None:

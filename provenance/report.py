@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import Any
 
 from assay.provenance.asset import Asset
-from assay.provenance.evidence import Conflict, Evidence
+from assay.provenance.evidence import Conflict, Evidence, Status
 from assay.provenance.manifest import ABSENT, Manifest, SigningTime
+from assay.provenance.media import Kind
 from assay.provenance.recovered import Recovered
 
 REPORT_TYPE = "assay.report/v1"
@@ -106,6 +107,16 @@ class Report:
     trust: tuple[dict[str, object], ...]
     engines: dict[str, str]
     time: str
+
+    @property
+    def unprocessed(self) -> str:
+        """Why there was nothing to report on (an unknown format, a broken picture), or "" if there was."""
+        if self.verdict is not Verdict.INCONCLUSIVE or self.manifest.label or self.recovered:
+            return ""
+        if self.asset.kind is Kind.UNKNOWN:
+            return f"{self.asset.media_type} is not a kind of file that can be examined"
+        broken = (e for e in self.evidence if e.status is Status.ERROR and e.check in ("mark", "known-marks"))
+        return next((e.reasons[0] for e in broken if e.reasons), "")
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values; strings from the file are raw, as JSON escapes them itself."""

@@ -258,18 +258,30 @@ class Workspace:
         return sign_line(source, target, claim, setup)
 
     def verify(
-        self, path: Path | str, *, policy: str | None = None, checks: tuple[str, ...] | None = None
+        self,
+        path: Path | str,
+        *,
+        policy: str | None = None,
+        checks: tuple[str, ...] | None = None,
+        reference: Path | None = None,
     ) -> Report:
         """Examine one file and return the report; raises InputError only where there is nothing to report on.
 
-        ``policy`` is a policy's name, by default the workspace's; ``checks`` narrows the checks it names.
+        ``policy`` is a policy's name, by default the workspace's; ``checks`` narrows the checks it names;
+        ``reference`` is an original to compare with besides.
         """
         now = self.now()
         chosen = _policy(policy or self.settings.policy, checks)
+        witnesses = self.checks(now, chosen)
+        if reference:
+            from assay.provenance.checks.reference import ReferenceCheck
+
+            witnesses.append(ReferenceCheck(reference, self.fingerprinter))
+            chosen = replace(chosen, checks=(*chosen.checks, ReferenceCheck.name))
         with Subject.open(Path(path), self.limits) as subject:
             return verify_line(
                 subject,
-                self.checks(now, chosen),
+                witnesses,
                 chosen,
                 now=now,
                 trust=[t.to_json() for t in self.trust.lists()],

@@ -1,0 +1,52 @@
+"""The reference witness: how the file compares with an original that the user supplies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assay.provenance.evidence import Evidence, Status
+from assay.provenance.media import Kind
+from assay.provenance.protocols import Fingerprinter
+from assay.provenance.subject import Subject
+
+
+class ReferenceCheck:
+    """Compares the picture with a reference, by bytes and by sketch: how alike they are, never whose they are."""
+
+    name = "reference"
+    version = "1"
+
+    def __init__(self, reference: Path, fingerprinter: Fingerprinter) -> None:
+        self.reference, self.fingerprinter = reference, fingerprinter
+
+    def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
+        """Return how alike they are, and where they differ; raises InputError if the reference cannot be read."""
+        with Subject.open(self.reference, subject.limits) as other:
+            if other.asset.digest == subject.asset.digest:
+                return self._say(Status.PASS, "The same bytes as the reference.", {"same": True})
+            if subject.asset.kind is not Kind.IMAGE:
+                return self._say(
+                    Status.ABSENT, "Other bytes than the reference; only pictures are compared.", {}
+                )
+            sketch = self.fingerprinter.sketch(other.picture().media)
+        found = self.fingerprinter.compare(subject.picture().media, sketch)
+        details = {
+            "same": found.same,
+            "similarity": found.similarity,
+            "changed": found.changed,
+            "changed_regions": [list(r) for r in found.regions],
+            "alignment": found.alignment,
+        }
+        if not found.same:
+            return self._say(
+                Status.ABSENT, "Not the picture of the reference, as far as its sketch tells.", details
+            )
+        where = (
+            f"differs in {len(found.regions)} region(s), {found.changed:.0%}"
+            if found.regions
+            else "no region differs"
+        )
+        return self._say(Status.PASS, f"The picture of the reference ({found.alignment}); {where}.", details)
+
+    def _say(self, status: Status, summary: str, details: dict[str, object]) -> Evidence:
+        return Evidence(self.name, self.version, status, summary, details=details)
