@@ -23,7 +23,7 @@ from assay.cli.door import (
     progress,
     talk,
 )
-from assay.provenance.errors import AssayError, InputError
+from assay.provenance.errors import AssayError, InputError, UsageError
 
 if TYPE_CHECKING:
     from assay.provenance.report import Report
@@ -168,6 +168,8 @@ def _show(
     """Print one answer and return its exit code."""
     from assay.cli.failure import say
 
+    if isinstance(answer, UsageError):
+        raise answer  # the call itself makes no sense: said once, not for every file
     if isinstance(answer, AssayError):
         if as_json:
             emit(

@@ -146,7 +146,7 @@ class Workspace:
         home.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".assay-init-", dir=home.parent))
         try:
-            _furnish(draft, origin or f"assay.local/{secrets.token_hex(4)}", passphrase, now())
+            _furnish(draft, _plain(origin or f"assay.local/{secrets.token_hex(4)}"), passphrase, now())
             home.mkdir(exist_ok=True)
             home.rmdir()
             draft.rename(home)
@@ -399,7 +399,7 @@ def _furnish(home: Path, origin: str, passphrase: bytes | None, now: dt.datetime
         "# Settings of an Assay workspace; docs/formats/workspace.md explains each.\n"
         f"version = {VERSION}\n"
         f'ledger = "{LEDGER_FILE}"\n'
-        f'origin = "{_plain(origin)}"\n'
+        f'origin = "{origin}"\n'
         f'log_key = "{KEYS}/ledger.seed"\n'
         f'key = "file:{KEYS}/signing.key"\n'
         f'chain = "{KEYS}/signing.pem"\n'
