@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,15 +93,13 @@ class Layout:
                     )
         return found
 
-    def best_score(self, phasors: NDArray[np.complex64]) -> float:
-        """Return the best score that ``synchronise`` would find among the eight poses."""
-        best = 0.0
-        for grid in (phasors, phasors.T):
-            squared = fold(grid * grid)
-            match = np.fft.ifft2(np.fft.fft2(squared) * self._stack)
-            energy = float(np.linalg.norm(squared)) * float(np.sqrt(CELLS))
-            best = max(best, float(np.abs(match).max()) / energy if energy > 0 else 0.0)
-        return best
+    def best_score(self, grids: Iterable[NDArray[np.complex64]]) -> float:
+        """Return the best score that ``synchronise`` would find among the eight poses of any of some grids."""
+        squared = np.stack([fold(pose * pose) for grid in grids for pose in (grid, grid.T)])
+        match = np.fft.ifft2(np.fft.fft2(squared)[:, None] * self._stack)
+        peaks = np.abs(match).max(axis=(1, 2, 3))
+        energy = np.linalg.norm(squared, axis=(1, 2)) * np.sqrt(CELLS)
+        return float((peaks / np.where(energy > 0, energy, np.inf)).max())
 
     def as_is(
         self,

@@ -128,8 +128,9 @@ class Payload:
         for row, step in enumerate(order):
             # Register r is entered from state r mod 256 and leads to state r >> 1: neighbours compete.
             paths = (np.concatenate((metric, metric), axis=1) + branches[:, step]).reshape(batch, _STATES, 2)
-            choices[row] = paths[:, :, 1] > paths[:, :, 0]
-            metric = paths.max(axis=2)
+            even, odd = paths[:, :, 0], paths[:, :, 1]
+            np.greater(odd, even, out=choices[row])
+            metric = np.maximum(even, odd)
         state = metric.argmax(axis=1)
         rows = np.arange(batch)
         decided = np.empty((len(order), batch), np.uint8)

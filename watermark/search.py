@@ -184,8 +184,8 @@ def _scanned(layout: Layout, view: View, pixels: Samples) -> float:
     low = low_band(view.plane(pixels, SCAN_SIDE**2))
     if min(low.shape) < 2 * BLOCK:
         return 0.0
-    return max(
-        layout.best_score(phasors(top_singular(blocks_at(low, top, left), rounds=2)[0]))
+    return layout.best_score(
+        phasors(top_singular(blocks_at(low, top, left), rounds=2)[0])
         for top in range(BLOCK)
         for left in range(BLOCK)
     )
