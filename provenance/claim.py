@@ -66,6 +66,9 @@ class Claim:
     disclose: bool = True
 
     def __post_init__(self) -> None:
+        for text in (self.generator, self.generator_version, self.title, self.edit):
+            if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+                raise UsageError("what is signed must be Unicode text", hint="check this terminal's encoding")
         if self.source_type and self.source_type not in SOURCE_TYPES:
             raise UsageError(
                 f"unknown digital source type {self.source_type!r}",

@@ -6,6 +6,7 @@ Each step commits to the bytes of the one before, and nothing is visible before 
 from __future__ import annotations
 
 import datetime as dt
+import os
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -213,7 +214,7 @@ def _sign(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, target:
         parent = (
             _ingredient(stack, claim.parent, "", setup)
             if claim.parent
-            else engine.Ingredient(original, asset.media_type, asset.path.name)
+            else engine.Ingredient(original, asset.media_type, _title(asset.path))
         )
 
         def build(already: bool) -> engine.SignRequest:
@@ -223,7 +224,7 @@ def _sign(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, target:
                 definition=definition(
                     claim,
                     draft.mark,
-                    title=asset.path.name,
+                    title=_title(asset.path),
                     when=setup.now.isoformat(timespec="seconds"),
                     version=VERSION,
                     has_parent=has_parent,
@@ -266,10 +267,15 @@ def _sign(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, target:
     return done
 
 
+def _title(path: Path) -> str:
+    # A file's name may be no UTF-8; a manifest's title must be.
+    return os.fsencode(path.name).decode("utf-8", "replace")
+
+
 def _ingredient(stack: ExitStack, path: Path, component: str, setup: Signing) -> engine.Ingredient:
     asset, stream = open_asset(path, setup.limits)
     stack.enter_context(stream)
-    return engine.Ingredient(stream, asset.media_type, path.name, component)
+    return engine.Ingredient(stream, asset.media_type, _title(path), component)
 
 
 def _recovery(subject: Subject, draft: _Draft, store: bytes, setup: Signing) -> Recovery:
