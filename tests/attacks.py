@@ -51,7 +51,9 @@ class Attack:
 ATTACKS: list[Attack] = []
 
 
-def attack(verdict: str, *, formats: tuple[str, ...] = (), **expected: Any) -> Callable[[Callable[..., Path]], Any]:
+def attack(
+    verdict: str, *, formats: tuple[str, ...] = (), **expected: Any
+) -> Callable[[Callable[..., Path]], Any]:
     """Enter a function into the table, once a format if it takes one."""
 
     def enter(make: Callable[..., Path]) -> Callable[..., Path]:
@@ -97,7 +99,9 @@ def signer_with_the_official_key_usage(desk: Desk) -> Path:
     return desk.sign(desk.picture(), by=desk.studio.claim_signer)
 
 
-@attack(CONFIRMED, facts={"axes.origin.status": "trusted"}, why="an intact ancestor of unknown origin is history")
+@attack(
+    CONFIRMED, facts={"axes.origin.status": "trusted"}, why="an intact ancestor of unknown origin is history"
+)
 def edited_from_a_strangers_picture(desk: Desk) -> Path:
     parent = desk.sign(desk.picture(), by=desk.studio.stranger, ledger=False)
     return desk.sign(parent, Claim(edit="brighter"), by=desk.studio.agency, ledger=False)
@@ -137,7 +141,9 @@ def signature_byte_flipped(desk: Desk) -> Path:
     data = signed.read_bytes()
     certificate = darkroom.store_offset(signed, b"Assay development signer")
     zeros = data.find(bytes(64), certificate)  # the signature stands before or after the padding
-    return darkroom.flip(desk, signed, darkroom.store_offset(signed, b"\xf6\x58\x40", data[zeros - 8 : zeros]) + 20)
+    return darkroom.flip(
+        desk, signed, darkroom.store_offset(signed, b"\xf6\x58\x40", data[zeros - 8 : zeros]) + 20
+    )
 
 
 @attack(CONFLICT, formats=("jpeg", "png", "webp", "tiff"), rule="hash-mismatch")
@@ -224,7 +230,9 @@ def noise_called_jpeg(desk: Desk) -> Path:
 # ---------------------------------------------------------------------------------- credentials are lost
 
 
-@attack(RECOVERED, facts={"recovered.by": "watermark", "recovered.matches": True, "axes.origin.status": "trusted"})
+@attack(
+    RECOVERED, facts={"recovered.by": "watermark", "recovered.matches": True, "axes.origin.status": "trusted"}
+)
 def stripped(desk: Desk) -> Path:
     return darkroom.resaved(desk, darkroom.pixels(desk.sign(desk.picture(size=LARGE))), "png")
 
@@ -394,7 +402,9 @@ def certificate_for_ocsp(desk: Desk) -> Path:
     return desk.file(bare_sign(jpeg(), "image/jpeg", desk.studio.responder, CAPTURE))
 
 
-@attack(INCONCLUSIVE, facts={"axes.origin.status": "untrusted"}, why="not established, and no proof of a change")
+@attack(
+    INCONCLUSIVE, facts={"axes.origin.status": "untrusted"}, why="not established, and no proof of a change"
+)
 def certificate_for_a_usage_nobody_knows(desk: Desk) -> Path:
     from .people import person
 
@@ -403,9 +413,13 @@ def certificate_for_a_usage_nobody_knows(desk: Desk) -> Path:
     return desk.file(bare_sign(jpeg(), "image/jpeg", odd, CAPTURE, usages=(usage,)))
 
 
-@attack(CONFIRMED, says="\\u{202e}", never="\x1b", why="trusted, so its name is printed, but as harmless text")
+@attack(
+    CONFIRMED, says="\\u{202e}", never="\x1b", why="trusted, so its name is printed, but as harmless text"
+)
 def trusted_signer_with_a_hostile_name(desk: Desk) -> Path:
-    return desk.sign(desk.picture(), Claim(source_type="digitalCapture", title=HOSTILE), by=desk.studio.hostile)
+    return desk.sign(
+        desk.picture(), Claim(source_type="digitalCapture", title=HOSTILE), by=desk.studio.hostile
+    )
 
 
 # ---------------------------------------------------------------------------------- when it was signed
@@ -420,12 +434,19 @@ def stamped_by_a_trusted_authority(desk: Desk) -> Path:
     return desk.sign(desk.picture(), by=desk.studio.agency, tsa=desk.studio.tsa.url)
 
 
-@attack(CONFIRMED, facts=UNPROVEN, says="when is not proven", never="proven by", why="the signer is valid today")
+@attack(
+    CONFIRMED, facts=UNPROVEN, says="when is not proven", never="proven by", why="the signer is valid today"
+)
 def stamped_by_a_rogue_authority(desk: Desk) -> Path:
     return desk.sign(desk.picture(), by=desk.studio.agency, tsa=desk.studio.rogue_tsa.url)
 
 
-@attack(CONFIRMED, facts=UNPROVEN, says="when is not proven", why="version 1 claims: the engine trusts any authority")
+@attack(
+    CONFIRMED,
+    facts=UNPROVEN,
+    says="when is not proven",
+    why="version 1 claims: the engine trusts any authority",
+)
 def stamped_by_a_rogue_authority_under_an_old_claim(desk: Desk) -> Path:
     old = definition(title="old")
     old["claim_version"] = 1
@@ -434,11 +455,15 @@ def stamped_by_a_rogue_authority_under_an_old_claim(desk: Desk) -> Path:
 
 @attack(CONFIRMED, facts=UNPROVEN, says="when is not proven", why="a time that is yet to come proves nothing")
 def stamped_in_the_future(desk: Desk) -> Path:
-    return desk.file(bare_sign(jpeg(), "image/jpeg", desk.studio.agency, CAPTURE, tsa=desk.studio.fast_tsa.url))
+    return desk.file(
+        bare_sign(jpeg(), "image/jpeg", desk.studio.agency, CAPTURE, tsa=desk.studio.fast_tsa.url)
+    )
 
 
 @attack(
-    INCONCLUSIVE, facts={**NO_TIME, "axes.origin.status": "untrusted", "manifest.state": "untrusted"}, says="expired"
+    INCONCLUSIVE,
+    facts={**NO_TIME, "axes.origin.status": "untrusted", "manifest.state": "untrusted"},
+    says="expired",
 )
 def expired_certificate_without_time_stamp(desk: Desk) -> Path:
     return _expired(desk, "")
@@ -538,7 +563,9 @@ def declared_then_edited_by_another_signer_who_says_nothing_of_it(desk: Desk) ->
     return desk.sign(made, Claim(edit="brighter"), by=desk.studio.agency, ledger=False)
 
 
-@attack(INCONCLUSIVE, facts={"leaning": "ai", "axes.synthesis": "leaning-ai"}, why="a stranger's word is a claim")
+@attack(
+    INCONCLUSIVE, facts={"leaning": "ai", "axes.synthesis": "leaning-ai"}, why="a stranger's word is a claim"
+)
 def declared_by_a_stranger(desk: Desk) -> Path:
     return desk.sign(desk.picture(), MADE, by=desk.studio.stranger, ledger=False)
 

@@ -107,7 +107,9 @@ def screenshot(image: Image.Image) -> Image.Image:
     draw = ImageDraw.Draw(screen)
     draw.rectangle((0, 0, screen.width, 40), fill=(38, 50, 72))
     for line in range(4):
-        draw.rectangle((image.width + 40, 70 + 40 * line, image.width + 140, 84 + 40 * line), fill=(205, 210, 218))
+        draw.rectangle(
+            (image.width + 40, 70 + 40 * line, image.width + 140, 84 + 40 * line), fill=(205, 210, 218)
+        )
     screen.paste(image, (20, 60))
     return screen
 
@@ -127,7 +129,9 @@ def sdxl(image: Image.Image) -> Image.Image:
     assert own.loader
     module = importlib.util.module_from_spec(own)
     own.loader.exec_module(module)
-    bits = [int(b) for b in "101100111110110010010000011110111011000110011110"]  # diffusers, SDXL's watermark.py
+    bits = [
+        int(b) for b in "101100111110110010010000011110111011000110011110"
+    ]  # diffusers, SDXL's watermark.py
     bgr = np.asarray(image)[:, :, ::-1].astype(np.float32)
     marked = module.EmbedMaxDct(bits, wmLen=len(bits)).encode(bgr)
     return Image.fromarray(np.clip(np.round(marked), 0, 255).astype(np.uint8)[:, :, ::-1].copy())

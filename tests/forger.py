@@ -36,7 +36,9 @@ def created(source_type: str) -> dict[str, Any]:
 def definition(*actions: dict[str, Any], title: str = "photo", **fields: Any) -> dict[str, Any]:
     """A manifest definition; ``assertions`` in ``fields`` follow the actions."""
     more = fields.pop("assertions", [])
-    said = [{"label": "c2pa.actions.v2", "data": {"actions": list(actions)}, "created": True}] if actions else []
+    said = (
+        [{"label": "c2pa.actions.v2", "data": {"actions": list(actions)}, "created": True}] if actions else []
+    )
     return {
         "claim_generator_info": [{"name": "Forger", "version": "1"}],
         "title": title,

@@ -70,7 +70,9 @@ def person(
         .not_valid_after(now + until)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuing.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuing.public_key()), critical=False
+        )
         .add_extension(_key_usage(authority), critical=True)
     )
     if usages and not authority:

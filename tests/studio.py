@@ -102,7 +102,9 @@ class Studio:
 
     @cached_property
     def clocks(self) -> Person:
-        return person("Clocks", self.now, authority=True, since=dt.timedelta(days=900), until=dt.timedelta(days=900))
+        return person(
+            "Clocks", self.now, authority=True, since=dt.timedelta(days=900), until=dt.timedelta(days=900)
+        )
 
     @cached_property
     def agency(self) -> Person:
@@ -132,7 +134,9 @@ class Studio:
     @cached_property
     def reuters(self) -> Person:
         """Calls itself Reuters."""
-        return person("Reuters", self.now, issuer=person("Reuters CA", self.now, authority=True), name="Reuters")
+        return person(
+            "Reuters", self.now, issuer=person("Reuters CA", self.now, authority=True), name="Reuters"
+        )
 
     @cached_property
     def self_signed(self) -> Person:
@@ -155,7 +159,9 @@ class Studio:
 
     def soon_expired(self) -> Person:
         """Trusted for a few seconds from now: the engine signs with no certificate that has expired."""
-        return person("Old Camera", dt.datetime.now(dt.UTC), issuer=self.agencies, until=dt.timedelta(seconds=3))
+        return person(
+            "Old Camera", dt.datetime.now(dt.UTC), issuer=self.agencies, until=dt.timedelta(seconds=3)
+        )
 
     # -- time-stamp authorities on loopback
 

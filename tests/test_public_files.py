@@ -9,6 +9,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 import pytest
+
 from assay.provenance.workspace import Workspace
 
 VALID, INVALID, NONE, ODD = "valid", "invalid", "no credentials", "malformed"
@@ -118,7 +119,9 @@ def desk(c2pa, tmp_path_factory):
     )
     for name, kind, path, date in lists:
         frozen = name.startswith("interim")
-        workspace.trust.add(path.read_bytes(), name=name, kind=kind, source=path.name, date=date, frozen=frozen)
+        workspace.trust.add(
+            path.read_bytes(), name=name, kind=kind, source=path.name, date=date, frozen=frozen
+        )
     return workspace
 
 

@@ -21,7 +21,13 @@ from assay.provenance.report import Verdict
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 ASSET = Asset(Path("photo.jpg"), Kind.IMAGE, "image/jpeg", 9, Digest.of(b"a picture"))
 CHECKS = (*NEWSROOM.checks, "detector:one", "detector:two")
-STRENGTH = [Verdict.CONFLICT, Verdict.MARKED_AI, Verdict.SOURCE_CONFIRMED, Verdict.SOURCE_RECOVERED, Verdict.INCONCLUSIVE]
+STRENGTH = [
+    Verdict.CONFLICT,
+    Verdict.MARKED_AI,
+    Verdict.SOURCE_CONFIRMED,
+    Verdict.SOURCE_RECOVERED,
+    Verdict.INCONCLUSIVE,
+]
 
 words = st.text(max_size=12)
 conflicts = st.builds(
@@ -90,7 +96,11 @@ def test_absent_and_error_carry_no_weight_whatever_they_claim(seen, status):
 @given(several, evidence("detector:three"))
 def test_a_silent_witness_changes_nothing_that_is_weighed(seen, extra):
     without, with_it = judge(seen), judge((*seen, replace(extra, status=Status.ABSENT, found=None)))
-    assert (with_it.verdict, with_it.conflicts, with_it.score) == (without.verdict, without.conflicts, without.score)
+    assert (with_it.verdict, with_it.conflicts, with_it.score) == (
+        without.verdict,
+        without.conflicts,
+        without.score,
+    )
     assert with_it.headline == without.headline
 
 
@@ -166,12 +176,16 @@ def test_a_report_is_one_line_of_ascii(seen):
 @given(several)
 def test_headlines_never_say_what_cannot_be_known(seen):
     said = judge(tuple(replace(e, summary="", found=None, conflicts=()) for e in seen)).headline.lower()
-    assert not any(word in said.split() for word in ("fake", "real", "tampered", "authentic", "true", "genuine"))
+    assert not any(
+        word in said.split() for word in ("fake", "real", "tampered", "authentic", "true", "genuine")
+    )
 
 
 @pytest.mark.parametrize("status", ["untrusted", "trusted"])
 def test_an_untrusted_name_is_what_it_calls_itself(status):
-    manifest = Manifest(ManifestState(status), label="urn:c2pa:1", signer=SignerName("Reuters"), trust_list="agencies")
+    manifest = Manifest(
+        ManifestState(status), label="urn:c2pa:1", signer=SignerName("Reuters"), trust_list="agencies"
+    )
     facts = {Fact.INTACT, Fact.TRUSTED if status == "trusted" else Fact.UNTRUSTED}
     report = judge((Evidence("manifest", "1", Status.PASS, "", facts=frozenset(facts), found=manifest),))
     assert ("calls itself “Reuters”" in report.headline) is (status == "untrusted")

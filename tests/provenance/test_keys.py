@@ -57,7 +57,11 @@ def test_a_development_chain_signs_and_is_trusted_once_its_authority_is(desk, la
     assert desk.verify(out).verdict == "inconclusive"
     desk.workspace.trust.add(made.authority, name="new", kind="signer", source="test", date=TODAY)
     report = desk.verify(out)
-    assert (report.verdict, report.origin.list, report.origin.development) == ("source-confirmed", "new", True)
+    assert (report.verdict, report.origin.list, report.origin.development) == (
+        "source-confirmed",
+        "new",
+        True,
+    )
 
 
 def test_a_development_chain_says_what_it_is(desk):
@@ -104,14 +108,18 @@ def test_a_certificate_is_valid_from_its_first_to_its_last_second(studio):
 
 
 def test_certificates_are_found_in_a_store_by_serial_only(studio):
-    first, second = (p.certificate.public_bytes(serialization.Encoding.DER) for p in (studio.agency, studio.wire))
+    first, second = (
+        p.certificate.public_bytes(serialization.Encoding.DER) for p in (studio.agency, studio.wire)
+    )
     store = b"\x30\x82" * 3 + first[:40] + first + b"padding" + second + second[:-1]
     found = list(find_certificates(store, str(studio.wire.certificate.serial_number)))
     assert found == [studio.wire.certificate]
     assert list(find_certificates(store, "1")) == []
 
 
-@pytest.mark.parametrize("data", [b"", b"no PEM", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"no PEM", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
 def test_what_is_no_certificate_is_named(data):
     with pytest.raises(CredentialError) as caught:
         load_pem(data, "chain.pem")
@@ -219,7 +227,12 @@ def test_keys_of_every_kind_that_c2pa_uses_sign_and_verify(desk, make, works):
         return
     signer = KeySigner(pkcs8(key), chain, "a.key", no_passphrase)
     assert signer.alg == works
-    sign(desk.picture(), out := desk.path(), Claim(source_type="digitalCapture"), Signing(signer, "a.key", desk.now))
+    sign(
+        desk.picture(),
+        out := desk.path(),
+        Claim(source_type="digitalCapture"),
+        Signing(signer, "a.key", desk.now),
+    )
     report = desk.verify(out)
     assert report.verdict == "source-confirmed", (report.headline, report.manifest.codes)
 
@@ -261,7 +274,9 @@ def test_a_new_store_trusts_nobody(store):
 
 
 def test_a_list_keeps_kind_source_date_and_hash(store, studio):
-    entry = store.add(studio.agencies.pem + studio.agency.pem, name="a", kind="signer", source="by hand", date=TODAY)
+    entry = store.add(
+        studio.agencies.pem + studio.agency.pem, name="a", kind="signer", source="by hand", date=TODAY
+    )
     assert (entry.anchors, entry.end_entities, entry.date, entry.source) == (1, 1, "2026-06-01", "by hand")
     assert entry.uri == "assay:signer:a"
     assert not entry.development

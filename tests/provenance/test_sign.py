@@ -86,7 +86,9 @@ def test_no_thumbnail_leaks_the_picture(desk):
 
 
 def test_training_and_mining_are_answered_when_asked(desk):
-    _, manifest = read(desk.sign(desk.picture(), Claim(source_type="digitalCapture", training_mining="notAllowed")))
+    _, manifest = read(
+        desk.sign(desk.picture(), Claim(source_type="digitalCapture", training_mining="notAllowed"))
+    )
     uses = assertion(manifest, "cawg.training-mining")["data"]["entries"]
     assert {u["use"] for u in uses.values()} == {"notAllowed"}
     assert len(uses) == 4
@@ -100,7 +102,9 @@ def test_a_second_signature_keeps_the_history(desk):
     (parent,) = manifest["ingredients"]
     assert parent["relationship"] == "parentOf"
     assert parent["active_manifest"] == first.manifest_label
-    actions = [(a["action"], a.get("description")) for a in assertion(manifest, "c2pa.actions")["data"]["actions"]]
+    actions = [
+        (a["action"], a.get("description")) for a in assertion(manifest, "c2pa.actions")["data"]["actions"]
+    ]
     assert actions == [("c2pa.opened", None), ("c2pa.edited", "brightened")]
 
 
@@ -142,7 +146,9 @@ def test_a_marked_ai_picture_carries_the_marks_identifier_in_its_label(desk):
         assert read_disclosures(stream, "image/jpeg").aigc["ProduceID"] == signed.mark.id
 
 
-@pytest.mark.parametrize("claim", [Claim(source_type=MADE.source_type, disclose=False), Claim(source_type="digitalCapture")])
+@pytest.mark.parametrize(
+    "claim", [Claim(source_type=MADE.source_type, disclose=False), Claim(source_type="digitalCapture")]
+)
 def test_nothing_is_disclosed_unasked(desk, claim):
     with desk.sign(desk.picture(), claim).open("rb") as stream:
         found = read_disclosures(stream, "image/jpeg")
@@ -192,7 +198,9 @@ def fails(desk, source, target, error, *, claim=None, **options):
     from assay.provenance.workspace import SignOptions
 
     with pytest.raises(error) as caught:
-        desk.workspace.sign_file(source, target, claim or Claim(source_type="digitalCapture"), SignOptions(**options))
+        desk.workspace.sign_file(
+            source, target, claim or Claim(source_type="digitalCapture"), SignOptions(**options)
+        )
     assert {p.name for p in desk.files()} == listed
     if before is not None:
         assert source.read_bytes() == before
@@ -358,11 +366,15 @@ def test_a_read_only_ledger_stops_the_signature(desk):
     fails(desk, desk.picture(), desk.path(), LedgerError, ledger_stays=False)
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs root to mount a small file system")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("mount"), reason="needs root to mount a small file system"
+)
 def test_a_full_disk_leaves_nothing(desk):
     small = desk.folder / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small], capture_output=True, check=False
+    )
     if mounted.returncode:
         pytest.skip("this machine mounts nothing")
     try:
