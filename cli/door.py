@@ -85,10 +85,10 @@ def progress(ctx: click.Context, what: str, total: int) -> Iterator[Any]:
 
     Yields a function to call after each thing.
     """
-    screen = console(err=True)
-    if total < 2 or is_quiet(ctx) or not screen.is_terminal:
+    if total < 2 or is_quiet(ctx) or not sys.stderr.isatty():
         yield lambda: None
         return
+    screen = console(err=True)
     from rich.progress import Progress
 
     with Progress(console=screen, transient=True) as bar:
