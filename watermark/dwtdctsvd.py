@@ -111,16 +111,16 @@ class DwtDctSvd:
         """Yield batches of hypotheses, the likeliest first."""
         own = View(search.halvings_for(pixels))
         values = search.singular_values(low_band(luma(pixels, own.halvings)))
-        first = search.grids(self.layout, own.plane(pixels, WINDOW_PIXELS), own.scale)
+        first = search.grids(self.layout, own.plane(pixels, WINDOW_PIXELS), own.scale, TOP + POOL)
         yield [search.unmoved(self.layout, values, own.scale), *first[:TOP]]
         pool, unmoved = first[TOP:], []
         for view in search.other_octaves(pixels):
             plane = view.plane(pixels, WINDOW_PIXELS // 2)
-            pool += search.grids(self.layout, plane, view.scale)
+            pool += search.grids(self.layout, plane, view.scale, POOL)
             unmoved.append(search.unmoved(self.layout, search.singular_values(low_band(plane)), view.scale))
         yield search.best_first(pool)[:POOL] + unmoved
         yield search.relit(self.layout, values, own.scale, TOP)
-        yield search.resized(self.layout, pixels)[:TOP]
+        yield search.resized(self.layout, pixels, TOP)
 
     def _decode(self, hypotheses: Sequence[Hypothesis]) -> tuple[Word | None, Hypothesis | None]:
         """Decode a batch, each at its phase and the three quarter turns; return the best valid word, if any.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ TILE_ROWS, TILE_COLUMNS = 16, 20
 CELLS = TILE_ROWS * TILE_COLUMNS
 PHASES = 64
 """Steps of the circle to which a common offset of all blocks (a change of brightness) is rounded."""
+
+_MIRRORED = ((False, False), (False, True), (True, False), (True, True))
 
 Tile = NDArray[np.complex64]
 
@@ -49,12 +51,9 @@ class Layout:
         # and with it a known pattern to synchronise on.
         pattern = np.exp(4j * np.pi * self.dither)
         self._pattern_conjugate = np.conj(pattern)
-        self._patterns = {
-            (up, left): np.conj(np.fft.fft2(_pose(pattern, up, left)))
-            for up in (False, True)
-            for left in (False, True)
-        }
-        self._stack = np.stack(list(self._patterns.values())).astype(np.complex64)
+        self._patterns = np.stack(
+            [np.conj(np.fft.fft2(_pose(pattern, up, left))) for up, left in _MIRRORED]
+        ).astype(np.complex64)
 
     def targets(self, rows: int, columns: int, code: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return where in its step each block of a grid belongs, (rows, columns) float32 in [0, 1)."""
@@ -64,42 +63,43 @@ class Layout:
         down, across = -(-rows // TILE_ROWS), -(-columns // TILE_COLUMNS)
         return np.tile(tile, (down, across))[:rows, :columns].astype(np.float32)
 
-    def synchronise(self, phasors: NDArray[np.complex64]) -> list[Candidate]:
-        """Return the best cyclic shift for each of the eight poses of a grid of phasors (rows, columns).
+    def synchronise(self, grids: Iterable[NDArray[np.complex64]], keep: int) -> list[tuple[int, Candidate]]:
+        """Return the ``keep`` best candidates among the eight poses of some grids of phasors (rows, columns).
 
-        ``score`` is the correlation, 0..1, of the folded squared phasors with the dither's pattern.
+        Each comes with its grid's number, at its pose's best cyclic shift, the best first. ``score`` is the
+        correlation, 0..1, of the folded squared phasors with the dither's pattern.
         """
+        poses = [pose for grid in grids for pose in (grid, grid.T)]
+        match, scores = self._matched(poses)
+        peaks = np.abs(match).reshape(*scores.shape, -1).argmax(2)
         found = []
-        for turned in (False, True):
-            grid = phasors.T if turned else phasors
-            plain, squared = fold(grid), fold(grid * grid)
-            energy = float(np.linalg.norm(squared)) * float(np.sqrt(CELLS))
-            spectrum = np.fft.fft2(squared)
-            if energy <= 0:
-                continue
-            for up in (False, True):
-                for left in (False, True):
-                    match = np.fft.ifft2(spectrum * self._patterns[up, left])
-                    peak = int(np.abs(match).argmax())
-                    shift = (-(peak // TILE_COLUMNS) % TILE_ROWS, -peak % TILE_COLUMNS)
-                    value = complex(match.flat[peak])
-                    tile = np.roll(plain, shift, (0, 1))
-                    aligned = _pose(tile, up, left).reshape(-1)
-                    pose = (
-                        f"{'transposed ' if turned else ''}{'v' if up else ''}{'h' if left else ''}".strip()
-                    )
-                    found.append(
-                        Candidate(abs(value) / energy, aligned, pose or "upright", shift, _phase(value))
-                    )
+        for place in np.argsort(scores, axis=None)[::-1][:keep]:
+            row, mirrored = divmod(int(place), len(_MIRRORED))
+            if scores[row, mirrored] <= 0:
+                break
+            up, left = _MIRRORED[mirrored]
+            peak = int(peaks[row, mirrored])
+            shift = (-(peak // TILE_COLUMNS) % TILE_ROWS, -peak % TILE_COLUMNS)
+            tile = _pose(np.roll(fold(poses[row]), shift, (0, 1)), up, left).reshape(-1)
+            name = f"{'transposed ' if row % 2 else ''}{'v' if up else ''}{'h' if left else ''}".strip()
+            phase = _phase(complex(match[row, mirrored].flat[peak]))
+            score = float(scores[row, mirrored])
+            found.append((row // 2, Candidate(score, tile, name or "upright", shift, phase)))
         return found
 
     def best_score(self, grids: Iterable[NDArray[np.complex64]]) -> float:
-        """Return the best score that ``synchronise`` would find among the eight poses of any of some grids."""
-        squared = np.stack([fold(pose * pose) for grid in grids for pose in (grid, grid.T)])
-        match = np.fft.ifft2(np.fft.fft2(squared)[:, None] * self._stack)
-        peaks = np.abs(match).max(axis=(1, 2, 3))
+        """Return the best score that ``synchronise`` would find."""
+        return float(self._matched([pose for grid in grids for pose in (grid, grid.T)])[1].max())
+
+    def _matched(
+        self, poses: Sequence[NDArray[np.complex64]]
+    ) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+        """Return the match of each grid with each mirrored pattern at all shifts, and the best score of each."""
+        squared = np.stack([fold(pose * pose) for pose in poses])
+        match = np.fft.ifft2(np.fft.fft2(squared)[:, None] * self._patterns).astype(np.complex64, copy=False)
         energy = np.linalg.norm(squared, axis=(1, 2)) * np.sqrt(CELLS)
-        return float((peaks / np.where(energy > 0, energy, np.inf)).max())
+        scores = np.abs(match).max(axis=(2, 3)) / np.where(energy > 0, energy, np.inf)[:, None]
+        return match, scores.astype(np.float32)
 
     def as_is(
         self,

@@ -123,14 +123,15 @@ def singular_values(low: Plane, top: int = 0, left: int = 0) -> Plane:
     return top_singular(blocks_at(low, top, left))[0]
 
 
-def grids(layout: Layout, plane: Plane, scale: float) -> list[Hypothesis]:
-    """Return the hypotheses of all 64 pixel offsets and eight poses, the best synchronised first."""
+def grids(layout: Layout, plane: Plane, scale: float, keep: int) -> list[Hypothesis]:
+    """Return the ``keep`` best synchronised hypotheses of all 64 pixel offsets and eight poses, best first."""
     low = low_band(plane)
-    found = []
-    for top, left in np.ndindex(BLOCK, BLOCK):
-        points = phasors(singular_values(low, top, left))
-        found += [Hypothesis(c, scale, (top, left)) for c in layout.synchronise(points)]
-    return best_first(found)
+    offsets = list(np.ndindex(BLOCK, BLOCK))
+    points = (phasors(singular_values(low, top, left)) for top, left in offsets)
+    return [
+        Hypothesis(candidate, scale, (offsets[number][0], offsets[number][1]))
+        for number, candidate in layout.synchronise(points, keep)
+    ]
 
 
 def unmoved(layout: Layout, values: Plane, scale: float, gain: float = 1.0) -> Hypothesis:
@@ -156,15 +157,15 @@ def relit(layout: Layout, values: Plane, scale: float, count: int) -> list[Hypot
     return [unmoved(layout, values, scale, gain) for gain in best]
 
 
-def resized(layout: Layout, pixels: Samples) -> list[Hypothesis]:
-    """Return the hypotheses of pictures resized by one of ``RATIOS``, best synchronised first; often none."""
+def resized(layout: Layout, pixels: Samples, keep: int) -> list[Hypothesis]:
+    """Return the ``keep`` best hypotheses of pictures resized by one of ``RATIOS``, best first; often none."""
     scored = [(_scanned(layout, view, pixels), view) for view in _resizes(pixels)]
     scored.sort(key=lambda pair: pair[0], reverse=True)
     found: list[Hypothesis] = []
     for score, view in scored[:SCAN_BEST]:
         if score >= SCAN_SCORE:
-            found += grids(layout, view.plane(pixels, WINDOW_PIXELS // 2), view.scale)
-    return best_first(found)
+            found += grids(layout, view.plane(pixels, WINDOW_PIXELS // 2), view.scale, keep)
+    return best_first(found)[:keep]
 
 
 def _resizes(pixels: Samples) -> Iterator[View]:
