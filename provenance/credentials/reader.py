@@ -138,7 +138,14 @@ class _Judgement:
 
     def _certificates(self) -> tuple[x509.Certificate, ...]:
         serial = str((self.active.get("signature_info") or {}).get("cert_serial_number") or "")
-        return tuple(find_certificates(self.raw.store, serial)) if serial else ()
+        found = dict.fromkeys(find_certificates(self.raw.store, serial)) if serial else {}
+        if len(found) > 1:
+            # Planted, in all likelihood: a second certificate with the signer's number lends it a name or an identity.
+            self.reasons.append(
+                "Several certificates in the file bear the signer's serial number; which one signed cannot be told."
+            )
+            return ()
+        return tuple(found)
 
     def _signer(self, certificates: Sequence[x509.Certificate]) -> SignerName:
         if certificates:

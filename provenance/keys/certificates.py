@@ -34,8 +34,11 @@ FORBIDDEN_EKUS = {
 }
 """Extended key usages that disqualify a claim signer (C2PA 2.x §14.5.1.1)."""
 
-# Two SEQUENCE headers in a row, each with two bytes of length (30 82) or, as in small Ed25519 ones, one (30 81).
-_CERTIFICATE_START = re.compile(rb"\x30(?:\x82(?=(..)\x30[\x81\x82])|\x81(?=(.)\x30[\x81\x82]))", re.DOTALL)
+# Two SEQUENCE headers in a row, each with one to three bytes of length: what a certificate starts with.
+_CERTIFICATE_START = re.compile(
+    rb"\x30(?:\x81(?=(.)\x30[\x81-\x83])|\x82(?=(..)\x30[\x81-\x83])|\x83(?=(...)\x30[\x81-\x83]))",
+    re.DOTALL,
+)
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
@@ -185,10 +188,10 @@ def find_certificates(store: bytes, serial: str) -> Iterator[x509.Certificate]:
 
     The engine tells which certificate signed by its serial number only. DER certificates stand whole in the
     COSE header, so they are found where a SEQUENCE header starts and parsed by ``cryptography``. A forged
-    second certificate with the same serial can be planted: callers let the worst one decide.
+    second certificate with the same serial can be planted: where there are several, none may be believed.
     """
     for found in _CERTIFICATE_START.finditer(store):
-        size = found[1] or found[2]
+        size = found[1] or found[2] or found[3]
         end = found.start() + 2 + len(size) + int.from_bytes(size, "big")
         try:
             certificate = x509.load_der_x509_certificate(store[found.start() : end])
