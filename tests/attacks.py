@@ -18,7 +18,9 @@ from assay.provenance.files.write import encode_like
 from assay.provenance.subject import Subject
 
 from . import darkroom
+from .authority import authority
 from .forger import Part, bare_sign, created, definition, manifest_store, sign_with_hole
+from .people import person
 from .studio import FORMATS, HOSTILE, LARGE, SMALL, Desk, encode, photo
 
 CONFLICT, AI, CONFIRMED = "conflict", "marked-ai", "source-confirmed"
@@ -92,6 +94,35 @@ def named_as_another_format(desk: Desk) -> Path:
 @attack(CONFIRMED, facts={"manifest.where": "sidecar"})
 def sidecar_beside_its_file(desk: Desk) -> Path:
     return desk.sign(desk.picture(), sidecar=True)
+
+
+@attack(
+    CONFIRMED,
+    facts={"manifest.where": "embedded"},
+    why="what lies beside a file must not silence what is in it",
+)
+def rubbish_beside_a_signed_file(desk: Desk) -> Path:
+    signed = desk.sign(desk.picture(), ledger=False)
+    signed.with_name(signed.name + ".c2pa").write_bytes(b"rubbish")
+    return signed
+
+
+@attack(CONFIRMED, facts={"manifest.where": "embedded", "axes.origin.signer": "Picture Agency"})
+def strangers_sidecar_beside_a_signed_file(desk: Desk) -> Path:
+    signed = desk.sign(desk.picture(), by=desk.studio.agency, ledger=False)
+    store = manifest_store(signed.read_bytes(), "image/jpeg", desk.studio.stranger, CAPTURE)
+    signed.with_name(signed.name + ".c2pa").write_bytes(store)
+    return signed
+
+
+@attack(CONFLICT, rule="hash-mismatch", why="fresh credentials beside it do not wash a changed file clean")
+def trusted_sidecar_beside_a_changed_file(desk: Desk) -> Path:
+    source = desk.picture()
+    signed = desk.sign(source, ledger=False)
+    changed = darkroom.flip(desk, signed, darkroom.content_offset(signed, source))
+    store = manifest_store(changed.read_bytes(), "image/jpeg", desk.studio.agency, CAPTURE)
+    changed.with_name(changed.name + ".c2pa").write_bytes(store)
+    return changed
 
 
 @attack(CONFIRMED, facts={"axes.origin.list": "agencies"})
@@ -406,8 +437,6 @@ def certificate_for_ocsp(desk: Desk) -> Path:
     INCONCLUSIVE, facts={"axes.origin.status": "untrusted"}, why="not established, and no proof of a change"
 )
 def certificate_for_a_usage_nobody_knows(desk: Desk) -> Path:
-    from .people import person
-
     usage = "1.3.6.1.4.1.99999.7"
     odd = person("Odd", desk.studio.now, issuer=desk.studio.agencies, usages=(usage,))
     return desk.file(bare_sign(jpeg(), "image/jpeg", odd, CAPTURE, usages=(usage,)))
@@ -420,6 +449,34 @@ def trusted_signer_with_a_hostile_name(desk: Desk) -> Path:
     return desk.sign(
         desk.picture(), Claim(source_type="digitalCapture", title=HOSTILE), by=desk.studio.hostile
     )
+
+
+@attack(
+    INCONCLUSIVE,
+    never="Reuters signed",
+    facts={"axes.origin.status": "untrusted"},
+    why="who signed is unclear",
+)
+def trusted_signer_plants_a_certificate_with_another_name(desk: Desk) -> Path:
+    """The engine tells the signer by serial number; an ancestor signed with the same number bears another name."""
+    serial = desk.studio.agency.certificate.serial_number
+    planted = person("Reuters", desk.studio.now, serial=serial, name="Reuters")
+    parent = bare_sign(jpeg(), "image/jpeg", planted, CAPTURE)
+    opened, part = definition({"action": "c2pa.edited"}), Part(parent, "image/jpeg")
+    return desk.file(bare_sign(jpeg(), "image/jpeg", desk.studio.agency, opened, parts=[part], edit=True))
+
+
+@attack(
+    CONFLICT, rule="dropped-history", why="a borrowed certificate does not make it the first signer's own"
+)
+def stranger_borrows_the_first_signers_certificate(desk: Desk) -> Path:
+    """A self-made certificate with the first signer's names and number, and the true one planted as a component."""
+    signed = desk.sign(desk.picture(size=LARGE), by=desk.studio.wire)
+    twin = person("Wire Service", desk.studio.now, serial=desk.studio.wire.certificate.serial_number)
+    other = bare_sign(encode(photo("coffee", SMALL)), "image/jpeg", desk.studio.wire, CAPTURE)
+    part = Part(other, "image/jpeg", relationship="componentOf")
+    copy = encode(darkroom.pixels(signed), quality=85)
+    return desk.file(bare_sign(copy, "image/jpeg", twin, CAPTURE, parts=[part]))
 
 
 # ---------------------------------------------------------------------------------- when it was signed
@@ -451,6 +508,17 @@ def stamped_by_a_rogue_authority_under_an_old_claim(desk: Desk) -> Path:
     old = definition(title="old")
     old["claim_version"] = 1
     return desk.file(bare_sign(jpeg(), "image/jpeg", desk.studio.agency, old, tsa=desk.studio.rogue_tsa.url))
+
+
+@attack(
+    CONFIRMED, facts=UNPROVEN, says="when is not proven", why="an authority of the wrong list proves no time"
+)
+def stamped_by_someone_on_the_list_of_signers(desk: Desk) -> Path:
+    server = authority(desk.studio.stamper, lambda: dt.datetime.now(dt.UTC))
+    try:
+        return desk.file(bare_sign(jpeg(), "image/jpeg", desk.studio.agency, CAPTURE, tsa=server.url))
+    finally:
+        server.close()
 
 
 @attack(CONFIRMED, facts=UNPROVEN, says="when is not proven", why="a time that is yet to come proves nothing")
@@ -509,6 +577,26 @@ def hash_leaves_out_the_pixels_which_are_then_replaced(desk: Desk) -> Path:
 def hash_leaves_out_the_pixels(desk: Desk) -> Path:
     data = jpeg()
     return desk.file(sign_with_hole(data, desk.studio.agency, CAPTURE, darkroom.scan(data)))
+
+
+@attack(
+    CONFLICT, rule="uncovered-content", why="a comment may be left out, but not what has become a picture"
+)
+def hash_leaves_out_a_comment_which_then_becomes_the_picture(desk: Desk) -> Path:
+    original, other = jpeg(), encode(darkroom.painted(photo("astronaut", SMALL)))
+    comment = b"\xff\xfe" + (len(other) + 100).to_bytes(2, "big") + bytes(len(other) + 98)
+    signed = sign_with_hole(
+        original[:2] + comment + original[2:], desk.studio.agency, CAPTURE, (2, len(comment))
+    )
+    at = signed.index(comment)
+    return desk.file(signed[:at] + other[2:].ljust(len(comment), b"\0") + signed[at + len(comment) :])
+
+
+@attack(CONFIRMED, why="what is left out is a comment and nothing else")
+def hash_leaves_out_a_comment(desk: Desk) -> Path:
+    data = jpeg()
+    commented = data[:2] + b"\xff\xfe\x00\x22" + bytes(32) + data[2:]
+    return desk.file(sign_with_hole(commented, desk.studio.agency, CAPTURE, (2, 36)))
 
 
 @attack(CONFLICT, rule="broken-ingredient")

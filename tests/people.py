@@ -53,6 +53,7 @@ def person(
     since: dt.timedelta = dt.timedelta(days=1),
     until: dt.timedelta = YEAR,
     name: str = "",
+    serial: int | None = None,
 ) -> Person:
     """Make someone whose certificate is valid from ``now - since`` to ``now + until``."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -65,7 +66,7 @@ def person(
         .subject_name(subject)
         .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial or x509.random_serial_number())
         .not_valid_before(now - since)
         .not_valid_after(now + until)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)

@@ -8,8 +8,9 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from assay.provenance.claim import Claim
 from PIL import Image, ImageOps
+
+from assay.provenance.claim import Claim
 
 from .. import darkroom
 from ..studio import LARGE, encode, photo
