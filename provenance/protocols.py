@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from assay.provenance.asset import Digest
 from assay.provenance.entry import Entry, Fingerprint, Recovery
 from assay.provenance.evidence import Evidence
+from assay.provenance.files.worker import Job
 from assay.provenance.mark import Mark, Reading
 from assay.provenance.media import Media, Samples
 from assay.provenance.receipt import Receipt
@@ -158,6 +159,10 @@ class Check(Protocol):
 
     name: str
     version: str
+
+    def job(self, subject: Subject) -> Job | None:
+        """Return the parser that this check needs run in a worker, None if it needs none."""
+        ...
 
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
         """Examine one file in the light of what earlier checks saw; an AssayError means "could not look"."""

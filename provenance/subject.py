@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -10,6 +11,7 @@ from assay.provenance.asset import Asset
 from assay.provenance.errors import AssayError, UnsupportedError
 from assay.provenance.files.picture import decode_isolated
 from assay.provenance.files.sniff import open_asset
+from assay.provenance.files.worker import Answer, Job, run_together
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.media import Kind, Picture
 
@@ -25,6 +27,7 @@ class Subject:
         self.limits = limits
         self._stream = stream
         self._picture: Picture | AssayError | None = None
+        self._answers: dict[str, Answer | AssayError] = {}
 
     @classmethod
     def open(cls, path: Path, limits: Limits = DEFAULT_LIMITS) -> Subject:
@@ -37,6 +40,19 @@ class Subject:
         """The open file, at its start."""
         self._stream.seek(0)
         return self._stream
+
+    def parse(self, jobs: Mapping[str, Job]) -> None:
+        """Run the parsers of several checks in one child and keep their answers; see ``answer``."""
+        self._answers |= run_together(jobs, self.stream, self.limits)
+
+    def answer(self, name: str, job: Job) -> Answer:
+        """Return a parser's kept answer, or run it now; raises what it raised, MalformedError, LimitError."""
+        if name not in self._answers:
+            self.parse({name: job})
+        answer = self._answers[name]
+        if isinstance(answer, AssayError):
+            raise answer
+        return answer
 
     def picture(self) -> Picture:
         """Return the decoded picture; raises UnsupportedError for other media, MalformedError, LimitError."""

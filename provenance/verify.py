@@ -25,14 +25,15 @@ def verify(
 ) -> Report:
     """Examine one opened file.
 
-    1. The subject was opened under limits; parsing happens in a worker that may die.
+    1. The subject was opened under limits; what the checks need parsed is parsed in a worker that may die.
     2. Each check the policy names speaks in order and sees what was seen before; one that fails could not look.
     3. ``decide`` weighs it all.
     """
+    asked = [check for check in checks if check.name in policy.checks]
+    subject.parse({check.name: job for check in asked if (job := check.job(subject))})
     seen: tuple[Evidence, ...] = ()
-    for check in checks:
-        if check.name in policy.checks:
-            seen += (_ask(check, subject, seen),)
+    for check in asked:
+        seen += (_ask(check, subject, seen),)
     return decide(subject.asset, seen, policy, now=now, trust=trust, engines=engines)
 
 

@@ -202,6 +202,9 @@ class AgreementCheck:
     name = "agreement"
     version = f"1 ({len(RULES)} rules)"
 
+    def job(self, subject: Subject) -> None:
+        """Need nothing parsed."""
+
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
         """Return every conflict; absent where fewer than two layers say anything."""
         layers = gather(seen)

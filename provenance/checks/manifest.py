@@ -8,9 +8,10 @@ from pathlib import Path
 
 from assay.provenance.claim import AI_SOURCE_TYPES
 from assay.provenance.credentials import engine
-from assay.provenance.credentials.isolated import read_manifest
+from assay.provenance.credentials.isolated import judge_manifest, manifest_job, read_manifest
 from assay.provenance.credentials.reader import changed_ancestors
 from assay.provenance.evidence import Conflict, Evidence, Fact, Status
+from assay.provenance.files.worker import Job
 from assay.provenance.limits import Limits
 from assay.provenance.manifest import Ingredient, Manifest, ManifestState
 from assay.provenance.subject import Subject
@@ -43,17 +44,18 @@ class ManifestCheck:
         self.anchors, self.lists, self.now = anchors, lists, now
         self.version = engine.engine_version()
 
+    def job(self, subject: Subject) -> Job:
+        """Return the parser of the embedded manifest."""
+        return manifest_job(subject.asset.media_type, self.anchors, None)
+
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
         """Return what the credentials say; a broken store is an error, a missing one is absent."""
-        manifest = read_manifest(
-            subject.stream,
-            subject.asset.media_type,
-            self.anchors,
-            self.lists,
-            self.now,
-            limits=subject.limits,
-            sidecar=_sidecar(subject.asset.path, subject.limits),
-        )
+        answer = subject.answer(self.name, self.job(subject))
+        manifest = judge_manifest(answer, self.lists, self.now, subject.limits)
+        if manifest.state is ManifestState.ABSENT:
+            # What lies beside a file speaks only where the file itself is silent: anyone can put it there.
+            sidecar = _sidecar(subject.asset.path, subject.limits)
+            manifest = self._beside(subject, sidecar) if sidecar else manifest
         conflicts = manifest_conflicts(manifest)
         status = Status.FAIL if conflicts else _STATUS[manifest.state]
         summary = _SUMMARIES[manifest.state].format(list=manifest.trust_list)
@@ -71,6 +73,17 @@ class ManifestCheck:
             reasons=manifest.reasons,
             found=manifest,
             details={"state": str(manifest.state), "codes": list(manifest.codes)},
+        )
+
+    def _beside(self, subject: Subject, sidecar: bytes) -> Manifest:
+        return read_manifest(
+            subject.stream,
+            subject.asset.media_type,
+            self.anchors,
+            self.lists,
+            self.now,
+            limits=subject.limits,
+            sidecar=sidecar,
         )
 
 

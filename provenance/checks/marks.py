@@ -38,6 +38,9 @@ class MarkCheck:
         self.schemes = schemes
         self.version = ", ".join(s.scheme for s in schemes)
 
+    def job(self, subject: Subject) -> None:
+        """Need nothing parsed."""
+
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
         """Return the first mark found; its identifier leads the receipt check to the ledger."""
         if subject.asset.kind is not Kind.IMAGE:
@@ -80,6 +83,9 @@ class KnownMarksCheck:
 
     def __init__(self, reader: KnownMarks) -> None:
         self.reader = reader
+
+    def job(self, subject: Subject) -> None:
+        """Need nothing parsed."""
 
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
         """Return MARKED_AI if a generator's mark is read."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import BinaryIO
+
 from assay.provenance.claim import AI_SOURCE_TYPES
 from assay.provenance.errors import AssayError, UnsupportedError
 from assay.provenance.evidence import Evidence, Fact, Status
-from assay.provenance.files.disclosure import read_disclosures_isolated
-from assay.provenance.files.structure import layout_isolated
+from assay.provenance.files.disclosure import Disclosures, read_disclosures
+from assay.provenance.files.structure import layout
+from assay.provenance.files.worker import Answer, Job
 from assay.provenance.subject import Subject
 
 
@@ -16,10 +19,20 @@ class MetadataCheck:
     name = "metadata"
     version = "1"
 
+    def job(self, subject: Subject) -> Job:
+        """Return the parser of the disclosures and of the file's structure."""
+
+        def work(source: BinaryIO) -> Answer:
+            found = read_disclosures(source, subject.asset.media_type, subject.limits)
+            return Answer({"disclosures": found.to_json(), "oddities": _oddities(source, subject)})
+
+        return work
+
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
         """Return the disclosures found; a claim of AI becomes CLAIMED_AI, never more."""
-        found = read_disclosures_isolated(subject.stream, subject.asset.media_type, subject.limits)
-        oddities = _oddities(subject)
+        header = subject.answer(self.name, self.job(subject)).header
+        found = Disclosures.from_json(header["disclosures"])
+        oddities = tuple(str(oddity) for oddity in header["oddities"])
         says_ai = found.source_type in AI_SOURCE_TYPES or bool(found.aigc) or bool(found.generators)
         if not found.any:
             return Evidence(
@@ -42,12 +55,12 @@ class MetadataCheck:
         )
 
 
-def _oddities(subject: Subject) -> tuple[str, ...]:
-    """What the file holds besides the one picture that was examined, as sentences."""
+def _oddities(source: BinaryIO, subject: Subject) -> list[str]:
+    """Say what the file holds besides the one picture that was examined, as sentences."""
     try:
-        layout = layout_isolated(subject.stream, subject.asset.media_type, subject.limits)
+        found = layout(source, subject.asset.media_type, subject.limits)
     except UnsupportedError:
-        return ()
+        return []
     except AssayError as error:
-        return (f"Its structure could not be followed: {error.message}.",)
-    return tuple(f"The file {oddity}." for oddity in layout.oddities)
+        return [f"Its structure could not be followed: {error.message}."]
+    return [f"The file {oddity}." for oddity in found.oddities]

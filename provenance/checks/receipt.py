@@ -45,6 +45,9 @@ class ReceiptCheck:
         self.log, self.fingerprinter = log, fingerprinter
         self.anchors, self.lists, self.now = anchors, lists, now
 
+    def job(self, subject: Subject) -> None:
+        """Need nothing parsed."""
+
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
         """Return the best entry: one that matches before one that does not, exact before similar."""
         best: Recovered | None = None

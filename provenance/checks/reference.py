@@ -19,6 +19,9 @@ class ReferenceCheck:
     def __init__(self, reference: Path, fingerprinter: Fingerprinter) -> None:
         self.reference, self.fingerprinter = reference, fingerprinter
 
+    def job(self, subject: Subject) -> None:
+        """Need nothing parsed."""
+
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
         """Return how alike they are, and where they differ; raises InputError if the reference cannot be read."""
         with Subject.open(self.reference, subject.limits) as other:

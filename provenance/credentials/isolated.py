@@ -20,10 +20,12 @@ from assay.provenance.credentials.engine import Anchors, RawManifest, SignReques
 from assay.provenance.credentials.reader import interpret
 from assay.provenance.credentials.status import CHANGED
 from assay.provenance.errors import InputError
-from assay.provenance.files.worker import Answer, run
+from assay.provenance.files.worker import Answer, Job, run
 from assay.provenance.keys.signers import Signer
 from assay.provenance.limits import Limits
 from assay.provenance.manifest import Manifest, ManifestState
+
+_TIME_TRUSTED = "timeStamp.trusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,22 @@ def read_manifest(
 
     ``lists`` maps list URIs to display names. Raises MalformedError or LimitError if the worker died.
     """
+    answer = run(manifest_job(media_type, anchors, sidecar), stream, limits)
+    return judge_manifest(answer, lists, now, limits)
+
+
+def manifest_job(media_type: str, anchors: Sequence[Anchors], sidecar: bytes | None) -> Job:
+    """Return the parser of a file's manifest store; ``judge_manifest`` reads its answer."""
 
     def work(source: BinaryIO) -> Answer:
         header, store = _examine(source, media_type, anchors, sidecar)
         return Answer(header, (store,))
 
-    answer = run(work, stream, limits)
+    return work
+
+
+def judge_manifest(answer: Answer, lists: Mapping[str, str], now: dt.datetime, limits: Limits) -> Manifest:
+    """Judge what ``manifest_job`` answered; ``lists`` maps list URIs to display names."""
     return _judge(answer.header, bytes(answer.blobs[0]), lists, now, limits)
 
 
@@ -125,6 +137,7 @@ def _examine(
     source: BinaryIO, media_type: str, anchors: Sequence[Anchors], sidecar: bytes | None
 ) -> tuple[dict[str, Any], bytes]:
     raw = engine.read(source, media_type, anchors, sidecar)
+    _prove_times(raw, source, media_type, anchors, sidecar)
     binding = Binding()
     if not raw.error:
         label = str(raw.summary.get("active_manifest") or "")
@@ -146,6 +159,27 @@ def _examine(
         "unread": binding.unread,
     }
     return header, raw.store
+
+
+def _prove_times(
+    raw: RawManifest, source: BinaryIO, media_type: str, anchors: Sequence[Anchors], sidecar: bytes | None
+) -> None:
+    """Leave in ``raw`` only those trusted times that a list of time-stamp authorities vouches for.
+
+    The engine takes any list for any purpose, the first that fits, and names it at the end of its explanation
+    (measured). Where that is another kind of list, it is asked again with the authorities' lists alone.
+    """
+    results = (raw.summary.get("validation_results") or {}).get("activeManifest") or {}
+    proofs = [s for s in results.get("success") or [] if s.get("code") == _TIME_TRUSTED]
+    clocks = [a for a in anchors if a.kind == "tsa"]
+    uris = {a.uri for a in clocks}
+    if all(str(s.get("explanation", "")).rpartition("trust list: ")[2] in uris for s in proofs):
+        return
+    again = engine.read(source, media_type, clocks, sidecar).summary.get("validation_results") or {}
+    proven = [
+        s for s in (again.get("activeManifest") or {}).get("success") or [] if s.get("code") == _TIME_TRUSTED
+    ]
+    results["success"] = [s for s in results["success"] if s.get("code") != _TIME_TRUSTED] + proven
 
 
 def _judge(

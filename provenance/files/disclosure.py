@@ -121,6 +121,12 @@ class Disclosures:
         said += [f"Its {name} could not be read." for name in self.broken]
         return tuple(said)
 
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Disclosures:
+        """Read what ``to_json`` returned."""
+        lists = {name: tuple(document[name]) for name in ("generators", "texts", "broken")}
+        return cls(**(document | lists))
+
     def to_json(self) -> dict[str, Any]:
         """Return the form used in reports."""
         return {name: getattr(self, name) for name in self.__slots__} | {
@@ -145,10 +151,7 @@ def read_disclosures_isolated(
     def work(own: BinaryIO) -> Answer:
         return Answer(read_disclosures(own, media_type, limits).to_json())
 
-    header = run(work, stream, limits).header
-    for name in ("generators", "texts", "broken"):
-        header[name] = tuple(header[name])
-    return Disclosures(**header)
+    return Disclosures.from_json(run(work, stream, limits).header)
 
 
 def disclosures_of(picture: Picture) -> Disclosures:
