@@ -121,6 +121,36 @@ def test_nothing_goes_to_stdout_but_data(desk, terminal):
     assert terminal("-q", "verify", out, "--json").err == ""
 
 
+def test_several_jobs_answer_in_order_and_as_one_job_does(desk, terminal):
+    source = desk.picture()
+    signed = desk.sign(source, ledger=False)
+    flipped = darkroom.flip(desk, signed, darkroom.content_offset(signed, source))
+    paths = [signed, flipped, desk.file(b""), desk.picture("png", name="coffee")]
+    checks = ["--checks", "manifest,metadata,receipt,agreement", "--json"]
+    one = terminal.alone("verify", *paths, *checks, "--jobs", "1", expect=4)
+    two = terminal.alone("verify", *paths, *checks, "--jobs", "2", expect=4)
+    said = [
+        [(r.get("verdict"), r.get("headline"), r.get("message")) for r in lines(answer)]
+        for answer in (one, two)
+    ]
+    assert said[0] == said[1]
+    assert [verdict for verdict, _, _ in said[0]] == ["source-confirmed", "conflict", None, "inconclusive"]
+
+
+def test_a_reference_is_compared_with(desk, terminal):
+    original = desk.picture("png", size=LARGE)
+    copy = darkroom.resaved(desk, darkroom.pixels(original), quality=70)
+    other = desk.picture("png", name="coffee", size=LARGE)
+    answers = {}
+    for name, reference in (("same", original), ("other", other)):
+        (report,) = lines(
+            terminal("verify", copy, "--reference", reference, "--checks", "manifest", "--json", expect=None)
+        )
+        (answers[name],) = (e for e in report["evidence"] if e["check"] == "reference")
+    assert answers["same"]["summary"] != answers["other"]["summary"]
+    terminal("verify", copy, "--reference", desk.folder / "no.png", expect=None)
+
+
 # ------------------------------------------------------------------------------------------- sign
 
 

@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.xdist_group("demo")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shown(tmp_path_factory):
     from .conftest import Terminal
 

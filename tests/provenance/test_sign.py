@@ -397,6 +397,11 @@ def test_a_file_size_limit_leaves_nothing(desk):
     assert desk.workspace.log.size == 0
 
 
+def test_a_sidecar_cannot_be_made_for_a_file_that_carries_credentials(desk):
+    """The engine would hash the file without them, and the sidecar would fit no file that exists."""
+    fails(desk, desk.sign(desk.picture(), ledger=False), desk.path(), AssayError, sidecar=True)
+
+
 def test_a_picture_too_small_for_a_mark_is_signed_and_said_to_be_without(desk):
     signed = desk.sign_fully(desk.picture())
     assert signed.mark is None
