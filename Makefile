@@ -24,10 +24,13 @@ dev: $(VENV)/test            ## editable install, and a folder of links for edit
 	mkdir -p .dev/assay
 	for room in $(ROOMS); do ln -sfn ../../$$room .dev/assay/$$room; done
 
-bench: $(VENV)/test          ## tables against peers and limits (ASSAY_CORPUS names a folder of photographs)
+bench: $(VENV)/test          ## tables against peers and limits; with ASSAY_CORPUS also marks and recovery
 	$(BIN)/python bench/core.py
-	$(BIN)/python bench/watermark.py
-	$(BIN)/python bench/ledger.py --recovery
+	$(BIN)/python bench/ledger.py $(if $(ASSAY_CORPUS),--recovery)
+	$(if $(ASSAY_CORPUS),$(BIN)/python bench/watermark.py --photos $(HELD_OUT) --negatives $(HELD_OUT))
+
+# Photographs on which nothing was tuned.
+HELD_OUT = $(ASSAY_CORPUS)/detect/image/real_deepface $(ASSAY_CORPUS)/detect/image/real_imagenet
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
