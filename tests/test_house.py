@@ -30,7 +30,8 @@ MODULES = {
     for path in sorted((ROOT / room).rglob("*.py"))
     if "__pycache__" not in path.parts
 }
-MAX_LINES = 460
+MAX_LINES = 500
+"""The house says about 400; this is where about ends."""
 # One foreign library, one module (or one family of modules around it): its exceptions stop there.
 HOMES = {
     "c2pa": {"provenance.credentials.engine"},
