@@ -239,11 +239,16 @@ def _ai_sentence(
     evidence: Sequence[Evidence],
 ) -> str:
     if Fact.DECLARED_AI in facts:
-        types = {manifest.source_type, *(a.source_type for i in manifest.history() for a in i.actions)}
+        own = {manifest.source_type, *(a.source_type for a in manifest.actions)}
         if recovered and recovered.matches:
-            types.add(recovered.entry.source_type)
-        part = "all or part of it" if "trainedAlgorithmicMedia" not in types & AI_SOURCE_TYPES else "it"
+            own.add(recovered.entry.source_type)
+        part = "it" if own & AI_SOURCE_TYPES == {"trainedAlgorithmicMedia"} else "all or part of it"
         who = _who(origin) if origin.signer else "the signer in the ledger"
+        if manifest.state is ManifestState.TRUSTED and not own & AI_SOURCE_TYPES:
+            return (
+                f"Credentials that {who} signed name a file that this one was made from, whose own credentials say "
+                "that an AI model made all or part of it; the file is unchanged since."
+            )
         if manifest.state is ManifestState.TRUSTED:
             return f"{who} declares that an AI model made {part}; the file is unchanged since."
         return (

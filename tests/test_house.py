@@ -30,7 +30,7 @@ MODULES = {
     for path in sorted((ROOT / room).rglob("*.py"))
     if "__pycache__" not in path.parts
 }
-MAX_LINES = 500
+MAX_LINES = 450
 """The house says about 400; this is where about ends."""
 # One foreign library, one module (or one family of modules around it): its exceptions stop there.
 HOMES = {

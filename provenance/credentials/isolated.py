@@ -98,6 +98,11 @@ def sign_isolated(
                 hint="see 'assay verify'; remove the broken credentials first if you mean to sign it all the same",
             )
         request = build(history["error"] != "absent")
+        if history["error"] != "absent" and not request.embed:
+            raise InputError(
+                "it carries credentials already, and those inside a file are read before any beside it",
+                hint="sign it without --sidecar; its history is kept",
+            )
         with _own(target) as out:
             store = engine.sign(request, own, out, signer=signer, tsa=tsa)
             if not request.embed:
