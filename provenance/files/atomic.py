@@ -72,7 +72,7 @@ def refuse_same_file(source: Path | str, target: Path | str) -> None:
 
 def _exists(shown: str) -> UsageError:
     return UsageError(
-        "exists already", hint="choose another name, or ask for it to be overwritten", path=shown
+        "exists already", hint="choose another name, or overwrite it (--force)", path=shown
     )
 
 
