@@ -71,9 +71,7 @@ def refuse_same_file(source: Path | str, target: Path | str) -> None:
 
 
 def _exists(shown: str) -> UsageError:
-    return UsageError(
-        "exists already", hint="choose another name, or overwrite it (--force)", path=shown
-    )
+    return UsageError("exists already", hint="choose another name, or overwrite it (--force)", path=shown)
 
 
 def _create(temporary: Path, shown: str) -> BinaryIO:

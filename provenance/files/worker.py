@@ -22,7 +22,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -158,7 +158,8 @@ def run_together(
 ) -> dict[str, Answer | AssayError]:
     """Run several parsers of one file in one child; each answer, or the error that stands for it, by name.
 
-    If the child dies, each parser has a child of its own instead, so that a crash silences one and not all.
+    If the child dies, each parser has a child of its own instead, so that a crash silences one and not all;
+    they share the time that one may take.
     """
 
     def work(own: BinaryIO) -> Answer:
@@ -179,7 +180,8 @@ def run_together(
     try:
         together = run(work, stream, limits)
     except AssayError:
-        return {name: _outcome(job, stream, limits) for name, job in jobs.items()}
+        shared = replace(limits, worker_seconds=limits.worker_seconds / max(1, len(jobs)))
+        return {name: _outcome(job, stream, shared) for name, job in jobs.items()}
     found: dict[str, Answer | AssayError] = {}
     for name, part in together.header.items():
         if "error" in part:

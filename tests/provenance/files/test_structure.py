@@ -16,6 +16,7 @@ from PIL import Image
 from assay.provenance.errors import MalformedError, UnsupportedError
 from assay.provenance.files.sniff import sniff
 from assay.provenance.files.structure import content_overlap, judge_paths, layout, layout_isolated
+from assay.provenance.files.worker import Answer, run
 
 c2pa = pytest.importorskip("c2pa")
 
@@ -69,18 +70,23 @@ def sign():
     key = leaf.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    context = c2pa.Context.from_dict(SETTINGS)
 
-    def work(data, media_type):
+    def in_a_child(own, media_type):
+        context = c2pa.Context.from_dict(SETTINGS)
         info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg.ES256, chain, key, None)
         builder = c2pa.Builder({"title": "test", "assertions": [CREATED]}, context=context)
         out = BytesIO()
-        builder.sign(c2pa.Signer.from_info(info), media_type, BytesIO(data), out)
+        builder.sign(c2pa.Signer.from_info(info), media_type, BytesIO(own.read()), out)
         signed = out.getvalue()
         report = json.loads(c2pa.Reader(media_type, BytesIO(signed), context=context).detailed_json())
         store = report["manifests"][report["active_manifest"]]["assertion_store"]
         exclusions = [e for name, a in store.items() if name.startswith("c2pa.hash") for e in a["exclusions"]]
-        return signed, exclusions
+        return Answer({"exclusions": exclusions}, (signed,))
+
+    def work(data, media_type):
+        # The engine's threads must not be in a process that forks later: a child would wait for them.
+        answer = run(lambda own: in_a_child(own, media_type), BytesIO(data))
+        return bytes(answer.blobs[0]), answer.header["exclusions"]
 
     return work
 
