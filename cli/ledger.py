@@ -43,7 +43,9 @@ def init(ctx: click.Context) -> None:
 @json_option
 @click.pass_context
 def append(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
-    """Log files as they are: digest, and for pictures fingerprint and sketch. Nothing is signed into them.
+    """Log files as they are: digest, credentials they carry, for pictures fingerprint and sketch.
+
+    Nothing is signed into them. A stripped copy of a file logged so leads back to it and to its credentials.
 
     \b
     Example:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 
+OWN_SCHEMES = "io.assay."
+"""What the algorithm ids of our own schemes begin with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """An identifier and the scheme that hides it; an index key that leads to a ledger entry, never a secret.

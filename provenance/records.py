@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay.provenance.asset import Digest
+from assay.provenance.checks.manifest import ManifestCheck
 from assay.provenance.entry import Entry, Recovery
-from assay.provenance.errors import InputError, LedgerError
+from assay.provenance.errors import InputError, LedgerError, UnsupportedError
 from assay.provenance.files.sniff import open_asset
-from assay.provenance.mark import Mark
-from assay.provenance.media import Kind
+from assay.provenance.manifest import Manifest, ManifestState
+from assay.provenance.mark import OWN_SCHEMES, Mark
+from assay.provenance.media import Kind, Media
 from assay.provenance.protocols import Found
 from assay.provenance.receipt import Receipt
+from assay.provenance.report import manifest_of
 from assay.provenance.sign import SALT_BYTES
 from assay.provenance.subject import Subject
 from assay.provenance.workspace import Workspace
@@ -21,25 +24,60 @@ RECEIPT_BYTES = 1 << 20
 
 
 def append_file(workspace: Workspace, path: Path) -> Receipt:
-    """Log a file as it is, unsigned: its digest and, for a picture, fingerprint and sketch. Raises InputError."""
+    """Log a file as it is: digest, for a picture fingerprint and sketch, and the credentials it carries.
+
+    Nothing is signed into the file. What trusted credentials say (source type, generator, our mark) enters the
+    leaf, so that a stripped copy leads back to them; of credentials that are not established only their
+    existence does, and of broken ones nothing. Raises InputError.
+    """
     with Subject.open(path, workspace.limits) as subject:
-        recovery = None
-        if subject.asset.kind is Kind.IMAGE:
-            media = subject.picture().media
-            recovery = Recovery(
-                salt=workspace.random(SALT_BYTES),
-                fingerprint=workspace.fingerprinter.fingerprint(media),
-                sketch=workspace.fingerprinter.sketch(media),
-                manifest=b"",
-            )
+        asset, manifest = subject.asset, _credentials(workspace, subject)
+        kept = manifest.state in (ManifestState.TRUSTED, ManifestState.UNTRUSTED)
+        said = manifest.state is ManifestState.TRUSTED
+        media = _media(subject)
+        recovery = Recovery(
+            salt=workspace.random(SALT_BYTES),
+            fingerprint=workspace.fingerprinter.fingerprint(media) if media else None,
+            sketch=workspace.fingerprinter.sketch(media) if media else b"",
+            manifest=manifest.store if kept else b"",
+        )
         entry = Entry(
-            digest=subject.asset.digest,
-            media_type=subject.asset.media_type,
-            size=subject.asset.size,
+            digest=asset.digest,
+            media_type=asset.media_type,
+            size=asset.size,
             time=workspace.now().isoformat(timespec="seconds"),
-            recovery=recovery.digest if recovery else None,
+            mark=_mark(manifest) if said else None,
+            manifest=Digest.of(manifest.store) if kept else None,
+            manifest_label=manifest.label if kept else "",
+            signer=manifest.signer.certificate if kept else None,
+            recovery=recovery.digest,
+            source_type=manifest.source_type if said else "",
+            generator=_agent(manifest) if said else "",
         )
     return workspace.log.append(entry, recovery)
+
+
+def _credentials(workspace: Workspace, subject: Subject) -> Manifest:
+    anchors, lists = workspace.anchors()
+    return manifest_of((ManifestCheck(anchors, lists, workspace.now())(subject, ()),))
+
+
+def _media(subject: Subject) -> Media | None:
+    if subject.asset.kind is not Kind.IMAGE:
+        return None
+    try:
+        return subject.picture().media
+    except UnsupportedError:  # a picture that is not decoded here is logged by its bytes
+        return None
+
+
+def _mark(manifest: Manifest) -> Mark | None:
+    own = (b for b in manifest.soft_bindings if b.alg.startswith(OWN_SCHEMES))
+    return next((Mark(b.alg, b.value) for b in own), None)
+
+
+def _agent(manifest: Manifest) -> str:
+    return next((a.agent for a in manifest.actions if a.source_type and a.agent), "")
 
 
 def find(workspace: Workspace, what: str) -> list[tuple[str, Found]]:

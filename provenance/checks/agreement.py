@@ -20,8 +20,6 @@ from assay.provenance.report import manifest_of, recovered_of
 from assay.provenance.subject import Subject
 from assay.provenance.text import safe_text
 
-OWN_SCHEMES = "io.assay."
-
 
 @dataclass(frozen=True, slots=True)
 class Layers:
