@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-
 OWN_SCHEMES = "io.assay."
 """What the algorithm ids of our own schemes begin with."""
 
