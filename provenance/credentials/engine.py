@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any, BinaryIO
 
@@ -36,6 +37,7 @@ SIGNABLE = frozenset(
 _ENGINE_TYPES = {"video/x-msvideo": "video/avi"}
 
 
+@cache
 def engine_version() -> str:
     """Return the names and versions of the library and its core, for reports."""
     return f"c2pa-python {version('c2pa-python')}, c2pa-rs {c2pa.sdk_version()}"
