@@ -20,6 +20,9 @@ from assay.provenance.report import manifest_of, recovered_of
 from assay.provenance.subject import Subject
 from assay.provenance.text import safe_text
 
+SURE_SIMILARITY = 0.97
+"""Least likeness at which a match by fingerprint alone may contradict a manifest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layers:
@@ -85,9 +88,11 @@ def synthesis_clash(layers: Layers) -> Conflict | None:
 def entry_clash(layers: Layers) -> Conflict | None:
     """The manifest says camera and the ledger's entry for the same picture AI, or the reverse."""
     manifest, recovered = layers.manifest, layers.recovered
-    if not manifest or not recovered or not recovered.matches or not _speaks(manifest):
+    if not manifest or not recovered or not _speaks(manifest) or not _surely_same(recovered):
         return None
     entry = recovered.entry
+    if _in_history(manifest, recovered):
+        return None  # what was done to the original since is told by the manifest itself
     if _captured(manifest) and entry.source_type in AI_SOURCE_TYPES:
         says = (
             "The credentials say that a camera captured this picture.",
@@ -106,13 +111,13 @@ def entry_clash(layers: Layers) -> Conflict | None:
 def dropped_history(layers: Layers) -> Conflict | None:
     """The manifest says the picture began with it, and the ledger knows it from another signer, earlier."""
     manifest, recovered = layers.manifest, layers.recovered
-    if not manifest or not recovered or not recovered.matches or not _speaks(manifest):
+    if not manifest or not recovered or not _speaks(manifest) or not _surely_same(recovered):
         return None
     entry = recovered.entry
-    known = {manifest.label, *(i.label for i in manifest.history())}
     begins = any(a.action == "c2pa.created" for a in manifest.actions)
-    other = bool(entry.signer) and entry.signer != manifest.signer.certificate
-    if not entry.manifest_label or entry.manifest_label in known or not begins or not other:
+    if not begins or not entry.manifest_label or _in_history(manifest, recovered):
+        return None
+    if not entry.signer or entry.signer == manifest.signer.certificate or _one_house(manifest, recovered):
         return None
     return Conflict(
         "dropped-history",
@@ -236,6 +241,26 @@ def gather(seen: tuple[Evidence, ...]) -> Layers:
         disclosures=disclosures,
         whole=bool(mark and mark.aligned),
     )
+
+
+def _surely_same(recovered: Recovered) -> bool:
+    """Whether the match can bear an accusation: one frame of a burst looks like the next."""
+    if not recovered.matches:
+        return False
+    likeness = recovered.comparison.similarity if recovered.comparison else 1.0
+    return recovered.by != "fingerprint" or likeness >= SURE_SIMILARITY
+
+
+def _in_history(manifest: Manifest, recovered: Recovered) -> bool:
+    return recovered.entry.manifest_label in {manifest.label, *(i.label for i in manifest.history())} - {""}
+
+
+def _one_house(manifest: Manifest, recovered: Recovered) -> bool:
+    """Whether both signers are trusted and of one organisation, as after a certificate was renewed."""
+    original = recovered.manifest
+    if manifest.state is not ManifestState.TRUSTED or not original or not original.signer_trusted:
+        return False
+    return bool(manifest.signer.organization) and manifest.signer.organization == original.signer.organization
 
 
 def _captured(manifest: Manifest) -> bool:
