@@ -112,6 +112,8 @@ def _facts(manifest: Manifest, contradicted: bool) -> frozenset[Fact]:
         facts |= {Fact.INTACT, Fact.TRUSTED} | ({Fact.DECLARED_AI} if declares_ai else set())
     elif manifest.state is ManifestState.UNTRUSTED and not contradicted:
         facts |= {Fact.INTACT, Fact.UNTRUSTED} | ({Fact.CLAIMED_AI} if declares_ai else set())
+    elif manifest.state in (ManifestState.TRUSTED, ManifestState.UNTRUSTED) and not manifest.uncovered:
+        facts.add(Fact.INTACT)  # the file itself is as it was signed; an ancestor is not
     return frozenset(facts)
 
 
