@@ -27,7 +27,8 @@ dev: $(VENV)/test            ## editable install, and a folder of links for edit
 bench: $(VENV)/test          ## tables against peers and limits; with ASSAY_CORPUS also marks and recovery
 	$(BIN)/python bench/core.py
 	$(BIN)/python bench/ledger.py $(if $(ASSAY_CORPUS),--recovery)
-	$(if $(ASSAY_CORPUS),$(BIN)/python bench/watermark.py --photos $(HELD_OUT) --negatives $(HELD_OUT))
+	$(if $(ASSAY_CORPUS),$(BIN)/python bench/recovery.py --photos $(HELD_OUT))
+	$(if $(ASSAY_CORPUS),$(BIN)/python bench/watermark.py --photos $(HELD_OUT) --negatives $(HELD_OUT) --crops 500)
 
 # Photographs on which nothing was tuned.
 HELD_OUT = $(ASSAY_CORPUS)/detect/image/real_deepface $(ASSAY_CORPUS)/detect/image/real_imagenet
