@@ -34,6 +34,8 @@ VERDICT_CODES = {"conflict": 1, "inconclusive": 3}
 # The worst of several files, in the order of docs/formats/report.md.
 SEVERITY = (5, 4, 1, 3, 0)
 FORMATS = (".html", ".json")
+COMPANIONS = (".tlog-proof", ".c2pa")
+"""Receipts and sidecars lie beside files; in a folder they are not files to examine by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ def _files(paths: tuple[Path, ...]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+            inside = (p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+            found += sorted(p for p in inside if p.suffix not in COMPANIONS)
         else:
             found.append(path)
     return found

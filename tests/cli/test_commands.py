@@ -60,6 +60,15 @@ def test_reports_have_every_promised_field(desk, terminal):
     assert set(report["without"]) == {e["check"] for e in report["evidence"]}
 
 
+def test_receipts_in_a_folder_are_not_examined_by_themselves(desk, terminal):
+    folder = desk.folder / "signed"
+    folder.mkdir()
+    terminal("sign", desk.picture(size=LARGE), "-o", folder / "a.jpg", "--source-type", "digitalCapture")
+    assert (folder / "a.jpg.tlog-proof").is_file()
+    found = lines(terminal("verify", folder, "--checks", "manifest", "--json", expect=0))
+    assert [f["asset"]["path"] for f in found] == [str(folder / "a.jpg")]
+
+
 def test_a_folder_is_searched_and_hidden_files_are_left(desk, terminal):
     folder = desk.folder / "inbox" / "deep"
     folder.mkdir(parents=True)
