@@ -11,7 +11,6 @@ import click
 from assay.provenance.errors import AssayError
 from assay.provenance.text import safe_text
 
-EXIT_USAGE = 2
 EXIT_FAULT = 5
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141

@@ -319,7 +319,7 @@ def _facts(grid: Table, rows: Mapping[str, object], pen: _Pen) -> None:
 
 def show_signed(signed: Signed, console: Console) -> None:
     """Print what one signature left: credentials, watermark, ledger entry, and what was left out and why."""
-    from assay.provenance.sign import RECEIPT_SUFFIX
+    from assay.provenance.receipt import RECEIPT_SUFFIX
 
     pen = _Pen(console)
     receipt = signed.receipt

@@ -34,8 +34,6 @@ VERDICT_CODES = {"conflict": 1, "inconclusive": 3}
 # The worst of several files, in the order of docs/formats/report.md.
 SEVERITY = (5, 4, 1, 3, 0)
 FORMATS = (".html", ".json")
-COMPANIONS = (".tlog-proof", ".c2pa")
-"""Receipts and sidecars lie beside files; in a folder they are not files to examine by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +118,16 @@ def _verdicts(text: str) -> set[str]:
 
 
 def _files(paths: tuple[Path, ...]) -> list[Path]:
+    from assay.provenance.manifest import SIDECAR_SUFFIX
+    from assay.provenance.receipt import RECEIPT_SUFFIX
+
+    # Receipts and sidecars lie beside files; in a folder they are not files to examine by themselves.
+    companions = (RECEIPT_SUFFIX, SIDECAR_SUFFIX)
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
             inside = (p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-            found += sorted(p for p in inside if p.suffix not in COMPANIONS)
+            found += sorted(p for p in inside if p.suffix not in companions)
         else:
             found.append(path)
     return found

@@ -35,10 +35,6 @@ class Limits:
     """Address space a parsing worker may take."""
     answer_bytes: int = 4096 * MIB
     """Largest answer taken from a parsing worker."""
-    remote_bytes: int = 5 * MIB
-    """Largest answer taken from the network."""
-    remote_seconds: float = 10.0
-    """Time a network answer may take."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from assay.provenance.asset import Digest
 
+SIDECAR_SUFFIX = ".c2pa"
+"""Appended to a file's name for a manifest kept beside it."""
+
 
 class ManifestState(StrEnum):
     """The five states of a manifest.

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from assay.provenance.entry import Entry
 
+RECEIPT_SUFFIX = ".tlog-proof"
+"""Appended to a file's name for its receipt (C2SP tlog-proof)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

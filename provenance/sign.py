@@ -29,16 +29,14 @@ from assay.provenance.files.sniff import open_asset
 from assay.provenance.files.write import encode_like
 from assay.provenance.keys.signers import Signer, certificate_digest, check_certificate, is_development
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
-from assay.provenance.manifest import ManifestState
+from assay.provenance.manifest import SIDECAR_SUFFIX, ManifestState
 from assay.provenance.mark import Mark
 from assay.provenance.media import Kind, Media
 from assay.provenance.protocols import Fingerprinter, Log, Watermark
-from assay.provenance.receipt import Receipt
+from assay.provenance.receipt import RECEIPT_SUFFIX, Receipt
 from assay.provenance.subject import Subject
 
 VERSION = "0.1.0"
-RECEIPT_SUFFIX = ".tlog-proof"
-SIDECAR_SUFFIX = ".c2pa"
 SALT_BYTES = 16
 
 
@@ -121,9 +119,8 @@ def sign(source: Path, target: Path, claim: Claim, setup: Signing) -> Signed:
         # All names are taken before the ledger is touched: one that exists already must not cost an entry.
         beside = _beside(outputs, target, SIDECAR_SUFFIX, setup) if setup.sidecar else None
         proof = _beside(outputs, target, RECEIPT_SUFFIX, setup) if setup.log else None
-        done = _sign(
-            subject, draft, claim, setup, signed
-        )  # 5, 6, 7. claim; sign the final bytes; read back or stop
+        # 5, 6, 7. claim; manifest over the final bytes; read back or stop
+        done = _sign(subject, draft, claim, setup, signed)
         digest = Digest.of_file(signed)
         receipt = None
         if beside:
@@ -210,7 +207,7 @@ def _sign(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, target:
     asset = subject.asset
     with ExitStack() as stack:
         components = [_ingredient(stack, p, f"component-{i}", setup) for i, p in enumerate(claim.ingredients)]
-        original = stack.enter_context(open_asset(asset.path, setup.limits)[1])
+        original = stack.enter_context(subject.reopen())
         parent = (
             _ingredient(stack, claim.parent, "", setup)
             if claim.parent

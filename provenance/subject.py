@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from assay.provenance.asset import Asset
-from assay.provenance.errors import AssayError, UnsupportedError
+from assay.provenance.errors import AssayError, InputError, UnsupportedError
 from assay.provenance.files.picture import decode_isolated
-from assay.provenance.files.sniff import open_asset
+from assay.provenance.files.sniff import open_asset, open_regular
 from assay.provenance.files.worker import Answer, Job, run_together
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.media import Kind, Picture
@@ -40,6 +41,14 @@ class Subject:
         """The open file, at its start."""
         self._stream.seek(0)
         return self._stream
+
+    def reopen(self) -> BinaryIO:
+        """Open the same file with a position of its own; raises InputError if another took its place meanwhile."""
+        stream = open_regular(self.asset.path)
+        if not os.path.sameopenfile(stream.fileno(), self._stream.fileno()):
+            stream.close()
+            raise InputError("was replaced while it was being read", hint="try again", path=self.asset.path)
+        return stream
 
     def parse(self, jobs: Mapping[str, Job]) -> None:
         """Run the parsers of several checks in one child and keep their answers; see ``answer``."""

@@ -13,11 +13,9 @@ from assay.provenance.credentials.reader import changed_ancestors
 from assay.provenance.evidence import Conflict, Evidence, Fact, Status
 from assay.provenance.files.worker import Job
 from assay.provenance.limits import Limits
-from assay.provenance.manifest import Ingredient, Manifest, ManifestState
+from assay.provenance.manifest import SIDECAR_SUFFIX, Ingredient, Manifest, ManifestState
 from assay.provenance.subject import Subject
 from assay.provenance.text import safe_text
-
-SIDECAR_SUFFIX = ".c2pa"
 
 _SUMMARIES = {
     ManifestState.TRUSTED: "Intact credentials of a signer on your list “{list}”.",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from assay.provenance.claim import AI_SOURCE_TYPES
 from assay.provenance.credentials.engine import Anchors
 from assay.provenance.credentials.isolated import read_manifest
+from assay.provenance.entry import Recovery
 from assay.provenance.errors import AssayError
 from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.manifest import Manifest, ManifestState
@@ -51,6 +52,7 @@ class ReceiptCheck:
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
         """Return the best entry: one that matches before one that does not, exact before similar."""
         best: Recovered | None = None
+        kept: Recovery | None = None
         problems: list[str] = []
         for by, found in self._candidates(subject, seen):
             problem = self.log.verify_receipt(found.receipt)
@@ -58,12 +60,11 @@ class ReceiptCheck:
                 problems.append(f"entry {found.receipt.index}: {problem}")
                 continue
             candidate = self._compare(by, found, subject)
-            if candidate.matches:
-                best = candidate
-                break
             # A fingerprint alone that does not hold up is no lead at all; a mark or a manifest is.
-            if best is None and by != "fingerprint":
-                best = candidate
+            if candidate.matches or (best is None and by != "fingerprint"):
+                best, kept = candidate, found.recovery
+            if candidate.matches:
+                break
         if problems and best is None:
             return Evidence(
                 self.name,
@@ -79,7 +80,7 @@ class ReceiptCheck:
                 Status.ABSENT,
                 f"Nothing in the ledger {self.log.origin} leads to this file.",
             )
-        return self._evidence(self._with_manifest(best, subject), problems)
+        return self._evidence(self._with_manifest(best, kept, subject), problems)
 
     def _candidates(self, subject: Subject, seen: tuple[Evidence, ...]) -> Iterator[tuple[str, Found]]:
         yield from (("digest", f) for f in self.log.find_digest(subject.asset.digest)[:CANDIDATES])
@@ -102,15 +103,7 @@ class ReceiptCheck:
             comparison = self.fingerprinter.compare(media, found.recovery.sketch)
         return Recovered(by, found.receipt, comparison, None, matches=bool(comparison and comparison.same))
 
-    def _with_manifest(self, best: Recovered, subject: Subject) -> Recovered:
-        kept = next(
-            (
-                f.recovery
-                for f in self.log.find_digest(best.entry.digest)
-                if f.receipt.index == best.receipt.index
-            ),
-            None,
-        )
+    def _with_manifest(self, best: Recovered, kept: Recovery | None, subject: Subject) -> Recovered:
         if not kept or not kept.manifest:
             return best
         try:

@@ -22,8 +22,6 @@ from assay.provenance.errors import (
 from assay.provenance.keys.certificates import CLAIM_SIGNING_EKUS
 from assay.provenance.keys.signers import Signer
 
-SIDECAR_TYPE = "application/c2pa"
-
 SIGNABLE = frozenset(
     {
         "image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/x-adobe-dng", "image/jxl",

@@ -119,7 +119,7 @@ def open_asset(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[Asset
     (larger than ``limits.file_bytes``).
     """
     path = Path(path)
-    stream = _open_regular(path)
+    stream = open_regular(path)
     try:
         size = os.fstat(stream.fileno()).st_size
         if size == 0:
@@ -139,7 +139,8 @@ def open_asset(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[Asset
     return Asset(path=path, kind=kind, media_type=media_type, size=size, digest=digest), stream
 
 
-def _open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; raises InputError, UsageError for a name that is none."""
     # O_NONBLOCK keeps a FIFO from blocking the open; it has no effect on regular files.
     flags = (
         os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
