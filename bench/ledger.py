@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from assay.ledger.fingerprint import PdqFingerprinter
+from assay.ledger.likeness.fingerprint import PdqFingerprinter
 from assay.ledger.log import SqlLog
-from assay.ledger.note import NoteSigner
-from assay.ledger.proof import verify_receipt
+from assay.ledger.tlog.note import NoteSigner
+from assay.ledger.tlog.proof import verify_receipt
 from assay.provenance.asset import Digest
 from assay.provenance.entry import Entry, Fingerprint, Recovery
 from assay.provenance.mark import Mark

@@ -38,7 +38,8 @@ def demo(ctx: click.Context, out: Path, as_json: bool) -> None:
     from assay.cli.histories import HISTORIES, publish
     from assay.cli.show import show_histories
     from assay.provenance.page import page
-    from assay.provenance.workspace import KEYS, Workspace
+    from assay.provenance.settings import KEYS
+    from assay.provenance.workspace import Workspace
 
     _clear(out)
     workspace = Workspace.init(out / "workspace", origin="assay.demo/ledger")

@@ -26,7 +26,8 @@ def init(ctx: click.Context, origin: str, as_json: bool) -> None:
       assay init
       assay --home ./desk init --origin example.org/ledger
     """
-    from assay.provenance.workspace import KEYS, Workspace
+    from assay.provenance.settings import KEYS
+    from assay.provenance.workspace import Workspace
 
     secret = os.environ.get(PASSPHRASE_VARIABLE, "").encode() or None
     home = home_of(ctx)

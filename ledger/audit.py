@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assay.ledger.bands import bands
-from assay.ledger.merkle import HASH_SIZE, Frontier, leaf_hash, node_hash
-from assay.ledger.note import Checkpoint
+from assay.ledger.likeness.bands import bands
+from assay.ledger.tlog.merkle import HASH_SIZE, Frontier, leaf_hash, node_hash
+from assay.ledger.tlog.note import Checkpoint
 from assay.ledger.store import EntryRow, Head, Transaction
-from assay.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, width_at
+from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, width_at
 from assay.provenance.entry import Entry
 from assay.provenance.errors import AssayError
 

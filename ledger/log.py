@@ -8,12 +8,12 @@ from types import TracebackType
 from typing import Self
 
 from assay.ledger.audit import audit
-from assay.ledger.bands import MAX_DISTANCE, bands, distance, probes
-from assay.ledger.merkle import EMPTY_ROOT, Node, inclusion_proof, leaf_hash, verify_inclusion
-from assay.ledger.note import Checkpoint, Signer, sign_note
-from assay.ledger.proof import Proof, read_receipt, verify_receipt
+from assay.ledger.likeness.bands import MAX_DISTANCE, bands, distance, probes
+from assay.ledger.tlog.merkle import EMPTY_ROOT, Node, inclusion_proof, leaf_hash, verify_inclusion
+from assay.ledger.tlog.note import Checkpoint, Signer, sign_note
+from assay.ledger.tlog.proof import Proof, read_receipt, verify_receipt
 from assay.ledger.store import EntryRow, Head, Store, Transaction
-from assay.ledger.tiles import Edge, TileCache, tile_reader
+from assay.ledger.tlog.tiles import Edge, TileCache, tile_reader
 from assay.provenance.asset import Digest
 from assay.provenance.entry import Entry, Fingerprint, Recovery
 from assay.provenance.errors import LedgerError, MalformedError, UsageError

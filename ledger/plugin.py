@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.ledger.log import SqlLog
-from assay.ledger.note import NoteSigner
+from assay.ledger.tlog.note import NoteSigner
 
 
 class SqlLedger:

@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -39,17 +38,13 @@ from assay.provenance.receipt import Receipt
 from assay.provenance.report import Report
 from assay.provenance.sign import Signed, Signing
 from assay.provenance.sign import sign as sign_line
+from assay.provenance.settings import KEYS, LEDGER_FILE, SETTINGS, Settings, first_settings, read_settings
 from assay.provenance.subject import Subject
 from assay.provenance.verify import verify as verify_line
 
 if TYPE_CHECKING:
     from assay.provenance.page import Preview
 
-SETTINGS = "assay.toml"
-VERSION = 1
-DEFAULT_SCHEME = "dwtdctsvd"
-LEDGER_FILE = "ledger.sqlite"
-KEYS = "keys"
 TRUST = "trust"
 SEED_BYTES = 32
 
@@ -71,21 +66,6 @@ def load_plugin(group: str, name: str) -> Any:
         known = ", ".join(sorted(found)) or "nothing; is Assay installed?"
         raise UsageError(f"{group} has no {name!r}", hint=f"there is: {known}")
     return found[name].load()
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What ``assay.toml`` says; relative paths are relative to the workspace."""
-
-    ledger: str
-    origin: str
-    log_key: str
-    key: str
-    chain: str
-    watermark: str = DEFAULT_SCHEME
-    read_marks: tuple[str, ...] = (DEFAULT_SCHEME,)
-    policy: str = NEWSROOM.name
-    tsa: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,31 +140,7 @@ class Workspace:
     def open(cls, home: Path | str, **options: Any) -> Workspace:
         """Open a workspace; raises ConfigurationError if there is none or its settings cannot be read."""
         home = Path(home)
-        path = home / SETTINGS
-        try:
-            document = tomllib.loads(path.read_text("utf-8"))
-        except FileNotFoundError as error:
-            raise ConfigurationError(
-                "there is no workspace here", path=home, hint="make one with 'assay init'"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"the settings cannot be read: {error}", path=path) from error
-        if document.pop("version", None) != VERSION:
-            raise ConfigurationError(
-                "the workspace is of an unknown version", path=path, hint="use a newer Assay"
-            )
-        known = set(Settings.__dataclass_fields__)
-        unknown = sorted(set(document) - known)
-        if unknown:
-            raise ConfigurationError(
-                f"unknown setting {unknown[0]!r}", path=path, hint=f"known: {', '.join(sorted(known))}"
-            )
-        try:
-            if "read_marks" in document:
-                document["read_marks"] = tuple(document["read_marks"])
-            return cls(home, Settings(**document), **options)
-        except TypeError as error:
-            raise ConfigurationError(f"the settings are incomplete: {error}", path=path) from error
+        return cls(home, read_settings(home / SETTINGS), **options)
 
     @cached_property
     def trust(self) -> TrustStore:
@@ -395,19 +351,7 @@ def _furnish(home: Path, origin: str, passphrase: bytes | None, now: dt.datetime
     write_secret(keys / "ledger.seed", seed)
     TrustStore.create(home / TRUST)
     load_plugin("assay.logs", "sql").create(_sqlite_url(home, LEDGER_FILE), origin=origin, seed=seed).close()
-    (home / SETTINGS).write_text(
-        "# Settings of an Assay workspace; docs/formats/workspace.md explains each.\n"
-        f"version = {VERSION}\n"
-        f'ledger = "{LEDGER_FILE}"\n'
-        f'origin = "{origin}"\n'
-        f'log_key = "{KEYS}/ledger.seed"\n'
-        f'key = "file:{KEYS}/signing.key"\n'
-        f'chain = "{KEYS}/signing.pem"\n'
-        f'watermark = "{DEFAULT_SCHEME}"\n'
-        f'read_marks = ["{DEFAULT_SCHEME}"]\n'
-        f'policy = "{NEWSROOM.name}"\n',
-        "utf-8",
-    )
+    (home / SETTINGS).write_text(first_settings(origin), "utf-8")
 
 
 def _plain(origin: str) -> str:

@@ -23,7 +23,8 @@ from assay.provenance.files.picture import load_codecs
 from assay.provenance.keys.signers import write_key
 from assay.provenance.report import Report
 from assay.provenance.sign import Signed
-from assay.provenance.workspace import KEYS, SignOptions, Workspace
+from assay.provenance.settings import KEYS
+from assay.provenance.workspace import SignOptions, Workspace
 
 from .authority import Server, authority
 from .people import CLAIM_SIGNING, OCSP_SIGNING, TIME_STAMPING, Person, person

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from assay.ledger.log import SqlLog
-from assay.ledger.note import NoteSigner
+from assay.ledger.tlog.note import NoteSigner
 
 from .worlds import ORIGIN
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from assay.ledger.bands import MAX_DISTANCE, distance
-from assay.ledger.fingerprint import SKETCH_SIDE, PdqFingerprinter, canonical, decode_sketch
+from assay.ledger.likeness.bands import MAX_DISTANCE, distance
+from assay.ledger.likeness.fingerprint import SKETCH_SIDE, PdqFingerprinter, canonical, decode_sketch
 from assay.provenance.errors import MalformedError
 from assay.provenance.media import Media
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.ledger.bands import MAX_DISTANCE, bands, distance, probes
+from assay.ledger.likeness.bands import MAX_DISTANCE, bands, distance, probes
 from assay.ledger.log import MAX_FOUND, SqlLog
-from assay.ledger.merkle import Frontier, leaf_hash
-from assay.ledger.note import Checkpoint, NoteSigner
+from assay.ledger.tlog.merkle import Frontier, leaf_hash
+from assay.ledger.tlog.note import Checkpoint, NoteSigner
 from assay.ledger.store import Store
 from assay.provenance.asset import Digest
 from assay.provenance.entry import Fingerprint
@@ -28,7 +28,7 @@ from .worlds import ORIGIN, SCHEME, entry, recovery
 WRITER = """
 import sys
 from assay.ledger.log import SqlLog
-from assay.ledger.note import NoteSigner
+from assay.ledger.tlog.note import NoteSigner
 from assay.provenance.asset import Digest
 from assay.provenance.entry import Entry
 url, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])

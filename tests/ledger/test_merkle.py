@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.ledger.merkle import (
+from assay.ledger.tlog.merkle import (
     EMPTY_ROOT,
     Frontier,
     consistency_proof,
@@ -20,7 +20,7 @@ from assay.ledger.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from assay.ledger.tiles import Edge, TileCache, tile_reader, width_at
+from assay.ledger.tlog.tiles import Edge, TileCache, tile_reader, width_at
 
 
 def naive_root(leaves: list[bytes]) -> bytes:

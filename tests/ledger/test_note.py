@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from assay.ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
-from assay.ledger.note import Checkpoint, NoteSigner, Verifier, open_note, parse_decimal, sign_note
+from assay.ledger.tlog.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from assay.ledger.tlog.note import Checkpoint, NoteSigner, Verifier, open_note, parse_decimal, sign_note
 from assay.provenance.errors import CredentialError, MalformedError
 
 ORIGIN = "example.org/ledger"

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from assay.ledger.log import SqlLog
-from assay.ledger.note import NoteSigner
-from assay.ledger.proof import Proof, read_receipt, verify_receipt
+from assay.ledger.tlog.note import NoteSigner
+from assay.ledger.tlog.proof import Proof, read_receipt, verify_receipt
 from assay.provenance.errors import AssayError, MalformedError
 
 from .worlds import ORIGIN, entry

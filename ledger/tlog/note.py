@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from assay.ledger.merkle import HASH_SIZE
+from assay.ledger.tlog.merkle import HASH_SIZE
 from assay.provenance.errors import CredentialError, MalformedError
 from assay.provenance.text import safe_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from assay.ledger.merkle import HASH_SIZE, Frontier, Node, node_hash
+from assay.ledger.tlog.merkle import HASH_SIZE, Frontier, Node, node_hash
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT

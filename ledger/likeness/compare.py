@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.ledger.align import (
+from assay.ledger.likeness.align import (
     Alignment,
     Area,
     Plane,

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assay.ledger.merkle import HASH_SIZE, leaf_hash, verify_inclusion
-from assay.ledger.note import Checkpoint, decode_base64, parse_decimal
+from assay.ledger.tlog.merkle import HASH_SIZE, leaf_hash, verify_inclusion
+from assay.ledger.tlog.note import Checkpoint, decode_base64, parse_decimal
 from assay.provenance.entry import MAX_ENTRY_BYTES, Entry
 from assay.provenance.errors import AssayError, MalformedError
 from assay.provenance.receipt import Receipt

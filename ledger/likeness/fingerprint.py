@@ -9,8 +9,8 @@ import pdqhash
 from numpy.typing import NDArray
 from PIL import Image
 
-from assay.ledger.align import Area, Plane, Rect, to_planes, to_rgb
-from assay.ledger.compare import compare
+from assay.ledger.likeness.align import Area, Plane, Rect, to_planes, to_rgb
+from assay.ledger.likeness.compare import compare
 from assay.provenance.entry import Fingerprint
 from assay.provenance.errors import MalformedError
 from assay.provenance.media import Media, Samples

@@ -1,0 +1,1 @@
+"""Anchors: publishing checkpoints where the ledger's operator cannot take them back."""

@@ -1,0 +1,1 @@
+"""The database's schema from its first version on, as Alembic migrations."""

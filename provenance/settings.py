@@ -1,0 +1,83 @@
+"""The workspace's settings file, ``assay.toml``. Format: docs/formats/workspace.md."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assay.provenance.errors import ConfigurationError
+from assay.provenance.policy import NEWSROOM
+
+SETTINGS = "assay.toml"
+VERSION = 1
+DEFAULT_SCHEME = "dwtdctsvd"
+LEDGER_FILE = "ledger.sqlite"
+KEYS = "keys"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ``assay.toml`` says; relative paths are relative to the workspace."""
+
+    ledger: str
+    origin: str
+    log_key: str
+    key: str
+    chain: str
+    watermark: str = DEFAULT_SCHEME
+    read_marks: tuple[str, ...] = (DEFAULT_SCHEME,)
+    policy: str = NEWSROOM.name
+    tsa: str = ""
+    witnesses: str = ""
+    ledger_token: str = ""
+    anchors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def read_settings(path: Path) -> Settings:
+    """Read a settings file; raises ConfigurationError if there is none or it cannot be understood."""
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            "there is no workspace here", path=path.parent, hint="make one with 'assay init'"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the settings cannot be read: {error}", path=path) from error
+    if document.pop("version", None) != VERSION:
+        raise ConfigurationError(
+            "the workspace is of an unknown version", path=path, hint="use a newer Assay"
+        )
+    known = set(Settings.__dataclass_fields__)
+    unknown = sorted(set(document) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"unknown setting {unknown[0]!r}", path=path, hint=f"known: {', '.join(sorted(known))}"
+        )
+    anchors = document.get("anchors", {})
+    if not isinstance(anchors, dict) or not all(isinstance(table, dict) for table in anchors.values()):
+        raise ConfigurationError("anchors are tables, as in [anchors.tsa]", path=path)
+    try:
+        if "read_marks" in document:
+            document["read_marks"] = tuple(document["read_marks"])
+        return Settings(**document)
+    except TypeError as error:
+        raise ConfigurationError(f"the settings are incomplete: {error}", path=path) from error
+
+
+def first_settings(origin: str) -> str:
+    """Return the settings file of a new workspace."""
+    return (
+        "# Settings of an Assay workspace; docs/formats/workspace.md explains each.\n"
+        f"version = {VERSION}\n"
+        f'ledger = "{LEDGER_FILE}"\n'
+        f'origin = "{origin}"\n'
+        f'log_key = "{KEYS}/ledger.seed"\n'
+        f'key = "file:{KEYS}/signing.key"\n'
+        f'chain = "{KEYS}/signing.pem"\n'
+        f'watermark = "{DEFAULT_SCHEME}"\n'
+        f'read_marks = ["{DEFAULT_SCHEME}"]\n'
+        f'policy = "{NEWSROOM.name}"\n'
+    )
