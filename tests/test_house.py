@@ -62,6 +62,9 @@ HOMES = {
     "jinja2": {"provenance.page"},
     "markupsafe": {"provenance.page"},  # jinja2's own
     "platformdirs": {"cli.door"},
+    "urllib3": {"provenance.net"},
+    "uvicorn": {"ledger.serving"},
+    "starlette": {"ledger.serving"},
 }
 EVERYWHERE = {"numpy"}
 DOORS = {"click", "rich"}
