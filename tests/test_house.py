@@ -55,10 +55,11 @@ HOMES = {
         "provenance.keys.trust",
         "provenance.credentials.reader",
         "ledger.tlog.note",
+        "ledger.custody.statement",
     },
     "pdqhash": {"ledger.likeness.fingerprint"},
     "onnxruntime": {"watermark.rivagan"},
-    "rfc8785": {"provenance.entry"},
+    "rfc8785": {"provenance.entry", "provenance.event"},
     "jinja2": {"provenance.page"},
     "markupsafe": {"provenance.page"},  # jinja2's own
     "platformdirs": {"cli.door"},
