@@ -25,6 +25,7 @@ ledger = LazyGroup(
         "find": ("assay.cli.ledger:find", "Find entries by file, digest, mark or manifest."),
         "receipt": ("assay.cli.ledger:receipt", "Print or check a receipt."),
         "check": ("assay.cli.ledger:check", "Re-derive everything and name what is wrong."),
+        "upgrade": ("assay.cli.ledger:upgrade", "Bring the database to this program's schema."),
     },
 )
 
@@ -169,3 +170,20 @@ def check(ctx: click.Context, as_json: bool) -> None:
         if not problems:
             click.echo(f"{workspace.settings.origin}: {size} entries, all as they were signed")
     ctx.exit(1 if problems else 0)
+
+
+@click.command()
+@json_option
+@click.pass_context
+def upgrade(ctx: click.Context, as_json: bool) -> None:
+    """Bring the ledger's database to this program's schema; entries, hashes and proofs stay as they are.
+
+    A copy of an SQLite ledger is made first, beside it. In PostgreSQL, make a dump yourself.
+    """
+    schema, copy = open_workspace(ctx).upgrade_log()
+    if as_json:
+        emit({"schema_before": schema, "copy": str(copy) if copy else None})
+    elif copy:
+        click.echo(f"upgraded from schema {schema}; the ledger as it was: {copy}")
+    else:
+        click.echo(f"the ledger had schema {schema}; nothing more to do")

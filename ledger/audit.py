@@ -2,51 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from assay.ledger.likeness.bands import bands
-from assay.ledger.tlog.merkle import HASH_SIZE, Frontier, leaf_hash, node_hash
+from assay.ledger.lookup import KEY_BITS, leaf_keys, recovery_keys, stored
+from assay.ledger.store.database import Store
+from assay.ledger.store.transaction import Head, Transaction
+from assay.ledger.sweep import SPAN, KeySum, Problems, Stretch, Subtrees, compare_tile, sweep
+from assay.ledger.tlog.merkle import Frontier, root
 from assay.ledger.tlog.note import Checkpoint
-from assay.ledger.store import EntryRow, Head, Transaction
-from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, width_at
+from assay.ledger.tlog.tiles import TILE_WIDTH, TileCache, subtree_roots, tile_reader, width_at
 from assay.provenance.entry import Entry
 from assay.provenance.errors import AssayError
 
-MAX_PROBLEMS = 100
-"""Most problems listed one by one; the last line says how many more there are."""
+SHARED_OUT = 4 * SPAN
+"""Entries from which on several processes read at once."""
+_STRETCH = 4 * SPAN
 
 
-class _Problems(list[str]):
-    """A list that stays bounded however broken the ledger is."""
+def audit(store: Store, origin: str, vkeys: Sequence[str], random: Callable[[int], bytes]) -> list[str]:
+    """Return all that is wrong with a ledger, in words; [] if nothing is.
 
-    more = 0
-
-    def add(self, line: str) -> None:
-        if len(self) < MAX_PROBLEMS:
-            self.append(line)
-        else:
-            self.more += 1
-
-
-def audit(tx: Transaction, origin: str, vkeys: Sequence[str]) -> list[str]:
-    """Return all that is wrong with the ledger seen by a transaction, in words; [] if nothing is.
-
-    Reads entries and recovery records once and each tile twice; keeps O(log n) hashes in memory.
+    Reads each entry, key, tile and recovery record once, large ledgers in as many processes as there are
+    processors; keeps 32 bytes per 65,536 entries in memory. ``random`` gives n random bytes.
     """
-    problems = _Problems()
-    for line in tx.damage():
-        problems.add(f"the database finds itself damaged: {line}")
-    head = tx.head()
-    _check_head(head, origin, vkeys, problems)
-    _check_entries(tx, head, problems)
-    _check_tiles(tx, head.size, problems)
-    _check_recoveries(tx, problems)
+    problems = Problems()
+    seed = int.from_bytes(random(8), "big")
+    with store.reading() as tx:
+        for line in tx.damage():
+            problems.add(f"the database finds itself damaged: {line}")
+        head = tx.head()
+        _check_head(tx, head, origin, vkeys, problems)
+        rows, tiles = Frontier(), Frontier()
+        unlike: list[int] = []
+        derived, kept = KeySum(), KeySum()
+        level_two: list[bytes] = []
+        for found in _stretches(store, tx, head.size, seed):
+            _extend(rows, found.rows)
+            _extend(tiles, found.tiles)
+            level_two += [node for level, node in found.tiles if level == 16]
+            unlike += found.unlike
+            derived += found.keys
+            for line in found.problems:
+                problems.add(line)
+            problems.more += found.problems.more
+        for part in _key_sums(store, tx, head.size, seed):
+            kept += part
+        _blame(head, rows, tiles, unlike, problems)
+        _check_upper_tiles(tx, head.size, level_two, problems)
+        _check_strays(tx, head.size, problems)
+        derived += _check_recoveries(tx, seed, problems)
+        if derived != kept:
+            _name_keys(tx, head.size, kept.count - derived.count, problems)
+        _check_kept(tx, head, origin, vkeys, problems)
     if problems.more:
         problems.append(f"… and {problems.more} more")
     return list(problems)
 
 
-def _check_head(head: Head, origin: str, vkeys: Sequence[str], problems: _Problems) -> None:
+# Sharing out
+
+
+def _stretches(store: Store, tx: Transaction, size: int, seed: int) -> Iterator[Stretch]:
+    if size < SHARED_OUT:
+        yield sweep(tx, 0, size, seed)
+        return
+    starts = range(0, size, _STRETCH)
+    with _pool() as pool:
+        yield from pool.map(
+            _sweep_apart,
+            *zip(*((store.url, at, min(size, at + _STRETCH), seed) for at in starts), strict=True),
+        )
+
+
+def _key_sums(store: Store, tx: Transaction, size: int, seed: int) -> Iterator[KeySum]:
+    if size < SHARED_OUT:
+        yield _sum_keys(tx, 0, 0, size, seed)
+        return
+    bits = max(0, (size // SPAN).bit_length() - 1)
+    with _pool() as pool:
+        jobs = ((store.url, prefix, bits, size, seed) for prefix in range(1 << bits))
+        yield from pool.map(_sum_keys_apart, *zip(*jobs, strict=True))
+
+
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver"))
+
+
+def _sweep_apart(url: str, start: int, stop: int, seed: int) -> Stretch:
+    store = Store.open(url)
+    try:
+        with store.reading() as tx:
+            return sweep(tx, start, stop, seed)
+    finally:
+        store.close()
+
+
+def _sum_keys_apart(url: str, prefix: int, bits: int, size: int, seed: int) -> KeySum:
+    store = Store.open(url)
+    try:
+        with store.reading() as tx:
+            return _sum_keys(tx, prefix, bits, size, seed)
+    finally:
+        store.close()
+
+
+def _sum_keys(tx: Transaction, prefix: int, bits: int, size: int, seed: int) -> KeySum:
+    """Sum the stored keys with a prefix; those of entries appended since the audit began are left out."""
+    first = (prefix << (KEY_BITS - bits)) - (1 << (KEY_BITS - 1))
+    found = KeySum()
+    for rows in tx.keys(first, first + (1 << (KEY_BITS - bits)) - 1):
+        found += KeySum.of([row for row in rows if row[1] < size], seed)
+    return found
+
+
+# Judging
+
+
+def _check_head(tx: Transaction, head: Head, origin: str, vkeys: Sequence[str], problems: Problems) -> None:
     try:
         checkpoint = Checkpoint.open(head.note, vkeys)
     except AssayError as error:
@@ -58,47 +134,14 @@ def _check_head(head: Head, origin: str, vkeys: Sequence[str], problems: _Proble
         problems.add("the head's columns were changed: they differ from its signed checkpoint")
 
 
-class _LeafTiles:
-    """The leaf hashes that the tree stores, read in order, one tile at a time."""
-
-    def __init__(self, tx: Transaction) -> None:
-        self._tx = tx
-        self._number = -1
-        self._hashes = b""
-
-    def hash(self, index: int) -> bytes:
-        number, at = divmod(index, TILE_WIDTH)
-        if number != self._number:
-            self._number = number
-            self._hashes = self._tx.tile(0, number)
-        return self._hashes[at * HASH_SIZE : (at + 1) * HASH_SIZE]
+def _extend(frontier: Frontier, subtrees: Subtrees) -> None:
+    for level, node in subtrees:
+        frontier.append(node, level)
 
 
-def _check_entries(tx: Transaction, head: Head, problems: _Problems) -> None:
-    """Compare entries with the tree's leaves, and both with the signed root, to say which was changed."""
-    stored = _LeafTiles(tx)
-    from_rows, from_tiles = Frontier(), Frontier()
-    unlike: list[int] = []
-    expected = 0
-    for row in tx.entries(0, None):
-        if row.idx >= head.size:
-            problems.add(f"entry {row.idx} stands beyond the signed head of {head.size} entries")
-            continue
-        for missing in range(expected, row.idx):
-            _missing(missing, from_rows, from_tiles, stored, problems)
-        expected = row.idx + 1
-        own, kept = leaf_hash(row.data), stored.hash(row.idx)
-        from_rows.append(own)
-        from_tiles.append(kept)
-        if own != kept and len(unlike) <= MAX_PROBLEMS:
-            unlike.append(row.idx)
-        _check_columns(row, problems)
-    for missing in range(expected, head.size):
-        if problems.more > MAX_PROBLEMS:
-            problems.add(f"entries {missing} to {head.size - 1} are missing")
-            break
-        _missing(missing, from_rows, from_tiles, stored, problems)
-    rows_fit, tiles_fit = from_rows.root() == head.root, from_tiles.root() == head.root
+def _blame(head: Head, rows: Frontier, tiles: Frontier, unlike: list[int], problems: Problems) -> None:
+    """Say which was changed, entry or tree: whichever no longer gives the signed root."""
+    rows_fit, tiles_fit = rows.root() == head.root, tiles.root() == head.root
     for index in unlike:
         if rows_fit:
             problems.add(
@@ -114,58 +157,37 @@ def _check_entries(tx: Transaction, head: Head, problems: _Problems) -> None:
         problems.add("the root derived from the entries is not the signed root")
 
 
-def _missing(
-    index: int, from_rows: Frontier, from_tiles: Frontier, stored: _LeafTiles, problems: _Problems
-) -> None:
-    problems.add(f"entry {index} is missing")
-    from_rows.append(b"")  # keeps the places of later entries; no root can come out right any more
-    from_tiles.append(stored.hash(index))
+def _check_upper_tiles(tx: Transaction, size: int, hashes: list[bytes], problems: Problems) -> None:
+    """Compare the tiles from level 2 on with what follows from those below them."""
+    level = 2
+    while hashes:
+        above = []
+        for number in range(0, len(hashes), TILE_WIDTH):
+            derived = b"".join(hashes[number : number + TILE_WIDTH])
+            compare_tile(tx, level, number // TILE_WIDTH, derived, problems)
+            if number + TILE_WIDTH <= len(hashes):
+                above.append(subtree_roots(derived)[-1])
+        hashes, level = above, level + 1
 
 
-def _check_columns(row: EntryRow, problems: _Problems) -> None:
-    try:
-        entry = Entry.from_bytes(row.data)
-    except AssayError as error:
-        problems.add(f"entry {row.idx} cannot be read: {error.message}")
-        return
-    right = EntryRow.of(row.idx, row.data, entry)
-    for name in ("digest", "manifest_label", "mark_scheme", "mark_id"):
-        if getattr(row, name) != getattr(right, name):
-            problems.add(f"entry {row.idx}: its look-up column {name} was changed and differs from the entry")
+def _check_strays(tx: Transaction, size: int, problems: Problems) -> None:
+    for index, _ in tx.leaves(size, None):
+        problems.add(f"entry {index} stands beyond the signed head of {size} entries")
+    strays = sum(1 for level, number in tx.tile_names() if not width_at(size, level, number))
+    if strays:
+        problems.add(f"{strays} tiles are stored that the signed tree does not have")
+    expected = list(range(size - size % TILE_WIDTH, size))
+    if [index for index, _ in tx.tail()] != expected:
+        problems.add(
+            f"the hashes of the last {len(expected)} entries are incomplete or others are among them"
+        )
 
 
-def _check_tiles(tx: Transaction, size: int, problems: _Problems) -> None:
-    """Check that every tile is there and full, and that upper hashes follow from lower tiles."""
-    level = 0
-    while size >> TILE_HEIGHT * level:
-        for number in range(((size >> TILE_HEIGHT * level) + TILE_WIDTH - 1) // TILE_WIDTH):
-            hashes, width = tx.tile(level, number), width_at(size, level, number)
-            if len(hashes) != width * HASH_SIZE:
-                problems.add(f"tile {level}/{number} has {len(hashes)} bytes instead of {width * HASH_SIZE}")
-            elif level and (at := _first_wrong(tx, level, number, hashes)) is not None:
-                problems.add(f"tile {level}/{number}: hash {at} does not follow from the tile below it")
-        level += 1
-    stored = sum(1 for tile in tx.tiles() if not width_at(size, tile[0], tile[1]))
-    if stored:
-        problems.add(f"{stored} tiles are stored that the signed tree does not have")
-
-
-def _first_wrong(tx: Transaction, level: int, number: int, hashes: bytes) -> int | None:
-    """Return which hash of an upper tile is not the root of the full tile below it."""
-    for at in range(len(hashes) // HASH_SIZE):
-        below = tx.tile(level - 1, number * TILE_WIDTH + at)
-        row = [below[i : i + HASH_SIZE] for i in range(0, len(below), HASH_SIZE)]
-        while len(row) > 1:
-            row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)]
-        if not row or row[0] != hashes[at * HASH_SIZE : (at + 1) * HASH_SIZE]:
-            return at
-    return None
-
-
-def _check_recoveries(tx: Transaction, problems: _Problems) -> None:
+def _check_recoveries(tx: Transaction, seed: int, problems: Problems) -> KeySum:
     """Compare what is kept beside the log with what the leaves commit to; an erased record is no problem."""
-    keys = 0
-    for index, recovery in tx.recoveries():
+    keys, total = 0, KeySum()
+    for index, recovery in tx.recoveries.all():
+        total += KeySum.of([(key, index) for key in stored(recovery_keys(recovery))], seed)
         leaf = tx.leaf(index)
         if leaf is None:
             problems.add(f"a recovery record stands for entry {index}, which does not exist")
@@ -178,7 +200,52 @@ def _check_recoveries(tx: Transaction, problems: _Problems) -> None:
             problems.add(f"the recovery record of entry {index} was changed: the entry names another digest")
         expected = bands(recovery.fingerprint.value) if recovery.fingerprint else []
         keys += len(expected)
-        if expected and (found := tx.bands_of(index, expected)) != len(expected):
+        if expected and (found := tx.recoveries.bands_of(index, expected)) != len(expected):
             problems.add(f"entry {index}: only {found} of {len(expected)} fingerprint bands lead to it")
-    if (rows := tx.band_rows()) != keys and not problems:
+    if (rows := tx.recoveries.band_rows()) != keys and not problems:
         problems.add(f"{rows} fingerprint bands are stored, {keys} follow from the recovery records")
+    return total
+
+
+def _name_keys(tx: Transaction, size: int, surplus: int, problems: Problems) -> None:
+    """Name the entries that their look-up keys no longer lead to; say how many keys are not theirs."""
+    for index, data in tx.leaves(0, size):
+        try:
+            keys = stored(leaf_keys(Entry.from_bytes(data)) + recovery_keys(tx.recoveries.get(index)))
+        except AssayError:
+            continue  # already reported with the entry
+        missing = sum(not tx.has_key(key, index) for key in set(keys))
+        surplus += missing
+        if missing:
+            problems.add(f"entry {index}: {missing} of its look-up keys are missing; it may not be found")
+    if surplus > 0:
+        problems.add(f"{surplus} look-up keys lead to entries that do not have them")
+
+
+def _check_kept(tx: Transaction, head: Head, origin: str, vkeys: Sequence[str], problems: Problems) -> None:
+    """Compare cosigned checkpoints and anchored ones with this tree."""
+    known = [("the cosigned checkpoint", note) for _, note in tx.checkpoints.all()]
+    known += [(f"the checkpoint of anchor {record.id}", record.checkpoint) for _, record in tx.anchors.all()]
+    for name, note in known:
+        try:
+            checkpoint = Checkpoint.open(note, vkeys)
+        except AssayError as error:
+            problems.add(f"{name} cannot be trusted: {error.message}")
+            continue
+        if checkpoint.origin != origin:
+            problems.add(f"{name} is of the ledger {checkpoint.origin}, not {origin}")
+        elif checkpoint.size > head.size:
+            problems.add(
+                f"{name} covers {checkpoint.size} entries, the ledger holds {head.size}: it was set back"
+            )
+        elif not _has_root(tx, checkpoint):
+            problems.add(
+                f"{name} at size {checkpoint.size} has another root than the ledger: it was rewritten"
+            )
+
+
+def _has_root(tx: Transaction, checkpoint: Checkpoint) -> bool:
+    try:
+        return root(tile_reader(tx.tile, checkpoint.size, TileCache()), checkpoint.size) == checkpoint.root
+    except ValueError:
+        return False

@@ -105,33 +105,33 @@ class Recovery:
 
     The leaf holds only its digest, and ``salt`` (16 random bytes) keeps that digest from being guessed.
     ``sketch`` is a small picture (docs/formats/sketch.md) to compare regions with; ``manifest`` the C2PA
-    manifest store as embedded.
+    manifest store as embedded; ``bindings`` are other soft bindings (registered algorithm, value) to find it by.
     """
 
     salt: bytes
     fingerprint: Fingerprint | None
     sketch: bytes
     manifest: bytes
+    bindings: tuple[tuple[str, str], ...] = ()
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes whose SHA-256 the leaf holds."""
-        return bytes(
-            rfc8785.dumps(
-                {
-                    "type": RECOVERY_TYPE,
-                    "salt": self.salt.hex(),
-                    "fingerprint": {
-                        "alg": self.fingerprint.alg,
-                        "value": self.fingerprint.value.hex(),
-                        "quality": self.fingerprint.quality,
-                    }
-                    if self.fingerprint
-                    else None,
-                    "sketch": base64.b64encode(self.sketch).decode(),
-                    "manifest": base64.b64encode(self.manifest).decode(),
-                }
-            )
-        )
+        document: dict[str, Any] = {
+            "type": RECOVERY_TYPE,
+            "salt": self.salt.hex(),
+            "fingerprint": {
+                "alg": self.fingerprint.alg,
+                "value": self.fingerprint.value.hex(),
+                "quality": self.fingerprint.quality,
+            }
+            if self.fingerprint
+            else None,
+            "sketch": base64.b64encode(self.sketch).decode(),
+            "manifest": base64.b64encode(self.manifest).decode(),
+        }
+        if self.bindings:
+            document["bindings"] = [{"alg": alg, "value": value} for alg, value in self.bindings]
+        return bytes(rfc8785.dumps(document))
 
     @property
     def digest(self) -> Digest:

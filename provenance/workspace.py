@@ -32,13 +32,13 @@ from assay.provenance.keys.signers import (
 )
 from assay.provenance.keys.trust import TrustStore, split_pem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
-from assay.provenance.policy import NEWSROOM, POLICIES, Policy
+from assay.provenance.policy import POLICIES, Policy
 from assay.provenance.protocols import Check, Fingerprinter, KnownMarks, Log, Watermark
 from assay.provenance.receipt import Receipt
 from assay.provenance.report import Report
+from assay.provenance.settings import KEYS, LEDGER_FILE, SETTINGS, Settings, first_settings, read_settings
 from assay.provenance.sign import Signed, Signing
 from assay.provenance.sign import sign as sign_line
-from assay.provenance.settings import KEYS, LEDGER_FILE, SETTINGS, Settings, first_settings, read_settings
 from assay.provenance.subject import Subject
 from assay.provenance.verify import verify as verify_line
 
@@ -163,6 +163,11 @@ class Workspace:
             self._ledger_url(), origin=self.settings.origin, seed=seed
         )
         return cast(Log, made)
+
+    def upgrade_log(self) -> tuple[int, Path | None]:
+        """Bring the ledger's database to this program's schema; return the one it had, and the copy made of it."""
+        schema, copy = load_plugin("assay.logs", "sql").upgrade(self._ledger_url())
+        return int(schema), copy
 
     @cached_property
     def fingerprinter(self) -> Fingerprinter:

@@ -35,7 +35,20 @@ MAX_LINES = 450
 # One foreign library, one module (or one family of modules around it): its exceptions stop there.
 HOMES = {
     "c2pa": {"provenance.credentials.engine"},
-    "sqlalchemy": {"ledger.store"},
+    "sqlalchemy": {
+        "ledger.store.database",
+        "ledger.store.kept",
+        "ledger.store.schema",
+        "ledger.store.transaction",
+        "ledger.migrations.versions.v0001_first",
+        "ledger.migrations.versions.v0002_keys",
+    },
+    "alembic": {
+        "ledger.migrations.env",
+        "ledger.migrations.upgrade",
+        "ledger.migrations.versions.v0001_first",
+        "ledger.migrations.versions.v0002_keys",
+    },
     "pikepdf": {"provenance.files.carriers", "provenance.files.hints"},
     "lxml": {"provenance.files.xmp"},
     "pillow_heif": {"provenance.files.picture"},
@@ -56,7 +69,11 @@ HOMES = {
         "provenance.credentials.reader",
         "ledger.tlog.note",
         "ledger.custody.statement",
+        "ledger.anchors.rfc3161",
     },
+    "rfc3161_client": {"ledger.anchors.rfc3161"},
+    "opentimestamps": {"ledger.anchors.ots_proof"},
+    "bitcoin": {"ledger.anchors.headers"},  # opentimestamps' own
     "pdqhash": {"ledger.likeness.fingerprint"},
     "onnxruntime": {"watermark.rivagan"},
     "rfc8785": {"provenance.entry", "provenance.event"},

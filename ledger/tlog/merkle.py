@@ -162,15 +162,20 @@ class Frontier:
         levels = [level for level in reversed(range(size.bit_length())) if size >> level & 1]
         return cls(size, [node(level, (size >> level) - 1) for level in levels])
 
-    def append(self, leaf: bytes) -> list[bytes]:
-        """Add a leaf hash; return the nodes it completes, the leaf itself first, then one a level."""
-        done = [leaf]
-        size = self.size
-        while size & 1:
+    def append(self, node: bytes, level: int = 0) -> list[bytes]:
+        """Add a leaf hash, or the root of 2^level further leaves; return the nodes it completes, itself first.
+
+        Raises ValueError where a subtree of that level cannot begin at the present size.
+        """
+        if self.size & ((1 << level) - 1):
+            raise ValueError(f"no subtree of level {level} begins at leaf {self.size}")
+        done = [node]
+        above = self.size >> level
+        while above & 1:
             done.append(node_hash(self._nodes.pop(), done[-1]))
-            size >>= 1
+            above >>= 1
         self._nodes.append(done[-1])
-        self.size += 1
+        self.size += 1 << level
         return done
 
     def root(self) -> bytes:

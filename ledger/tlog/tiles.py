@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from assay.ledger.tlog.merkle import HASH_SIZE, Frontier, Node, node_hash
+from assay.ledger.tlog.merkle import HASH_SIZE, Frontier, Node
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
@@ -19,16 +21,16 @@ class TileCache:
 
     def __init__(self, tiles: int = 256) -> None:
         self._limit = tiles
-        self._held: OrderedDict[tuple[int, int, int], list[list[bytes]]] = OrderedDict()
+        self._held: OrderedDict[tuple[int, int, int], list[bytes]] = OrderedDict()
 
-    def get(self, key: tuple[int, int, int]) -> list[list[bytes]] | None:
+    def get(self, key: tuple[int, int, int]) -> list[bytes] | None:
         """Return the expanded tile (level, number, width), marking it as used."""
         found = self._held.get(key)
         if found is not None:
             self._held.move_to_end(key)
         return found
 
-    def put(self, key: tuple[int, int, int], levels: list[list[bytes]]) -> None:
+    def put(self, key: tuple[int, int, int], levels: list[bytes]) -> None:
         """Keep an expanded tile, dropping the one unused for longest."""
         self._held[key] = levels
         while len(self._held) > self._limit:
@@ -40,6 +42,21 @@ def width_at(size: int, level: int, number: int) -> int:
     return max(0, min(TILE_WIDTH, (size >> TILE_HEIGHT * level) - number * TILE_WIDTH))
 
 
+def subtree_roots(hashes: bytes) -> list[bytes]:
+    """Return a tile's hashes level by level, each concatenated: the tile itself, then the roots above its pairs.
+
+    What has no right neighbour is left out. Pairs of hashes lie side by side, so that they are hashed as they are.
+    """
+    levels = [hashes]
+    sha256 = hashlib.sha256
+    while len(hashes) >= 2 * HASH_SIZE:
+        stop = len(hashes) - 2 * HASH_SIZE + 1
+        pairs = range(0, stop, 2 * HASH_SIZE)
+        hashes = b"".join([sha256(b"\x01" + hashes[at : at + 2 * HASH_SIZE]).digest() for at in pairs])
+        levels.append(hashes)
+    return levels
+
+
 def tile_reader(fetch: Fetch, size: int, cache: TileCache) -> Node:
     """Return the Node function of the first ``size`` leaves.
 
@@ -47,7 +64,7 @@ def tile_reader(fetch: Fetch, size: int, cache: TileCache) -> Node:
     cache: in an append-only log the hashes under one name never change.
     """
 
-    def expanded(level: int, number: int) -> list[list[bytes]]:
+    def expanded(level: int, number: int) -> list[bytes]:
         width = width_at(size, level, number)
         key = (level, number, width)
         levels = cache.get(key)
@@ -55,26 +72,38 @@ def tile_reader(fetch: Fetch, size: int, cache: TileCache) -> Node:
             data = fetch(level, number)
             if len(data) < width * HASH_SIZE or not width:
                 raise ValueError(f"tile {level}/{number} is missing or too short")
-            row = [data[at : at + HASH_SIZE] for at in range(0, width * HASH_SIZE, HASH_SIZE)]
-            levels = [row]
-            while len(row) > 1:
-                row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row) - 1, 2)]
-                levels.append(row)
+            levels = subtree_roots(data[: width * HASH_SIZE])
             cache.put(key, levels)
         return levels
 
     def node(level: int, index: int) -> bytes:
         tile_level, height = divmod(level, TILE_HEIGHT)
         number, at = divmod(index, TILE_WIDTH >> height)
-        return expanded(tile_level, number)[height][at]
+        return expanded(tile_level, number)[height][at * HASH_SIZE : (at + 1) * HASH_SIZE]
 
     return node
 
 
-class Edge:
-    """The right edge of a tiled tree: takes leaf hashes, gives back the tiles that they change.
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What an append changed of a tiled tree.
 
-    Born from the stored tiles of a tree of ``size`` leaves; ``frontier`` has the tree's size and root.
+    ``tiles`` by (level, number): full ones, and the rightmost of each level but the lowest. ``replaced`` names
+    those of them that were stored before, narrower. ``tail`` are (index, leaf hash) that joined the last, not yet
+    full tile of level 0, which is kept as rows so that an append of one leaf does not write 8 KiB; ``sealed`` says
+    that the rows stored before have gone into a full tile.
+    """
+
+    tiles: dict[tuple[int, int], bytes]
+    replaced: set[tuple[int, int]]
+    tail: list[tuple[int, bytes]]
+    sealed: bool
+
+
+class Edge:
+    """The right edge of a tiled tree: takes leaf hashes, gives back what they change.
+
+    Born from the tiles of a tree of ``size`` leaves; ``frontier`` has the tree's size and root.
     """
 
     def __init__(self, fetch: Fetch, size: int) -> None:
@@ -88,10 +117,11 @@ class Edge:
             if width:
                 self._open[level] = bytearray(fetch(level, number)[: width * HASH_SIZE])
             level += 1
-        self._stored = self._open_names()
+        self._stored = self._partial_names()
+        self._tail_to = size
 
-    def _open_names(self) -> set[tuple[int, int]]:
-        return {(level, self.frontier.size >> TILE_HEIGHT * (level + 1)) for level in self._open}
+    def _partial_names(self) -> set[tuple[int, int]]:
+        return {(level, self.frontier.size >> TILE_HEIGHT * (level + 1)) for level in self._open if level}
 
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash."""
@@ -103,12 +133,20 @@ class Edge:
             if len(tile) == TILE_WIDTH * HASH_SIZE:
                 self._full[level, index >> TILE_HEIGHT * (level + 1)] = bytes(self._open.pop(level))
 
-    def take(self) -> tuple[dict[tuple[int, int], bytes], set[tuple[int, int]]]:
-        """Return the tiles changed since the last call, and which of them are stored already, narrower."""
-        changed = dict(self._full)
-        for level, number in self._open_names():
+    def take(self) -> Changed:
+        """Return what changed since the last call."""
+        tiles = dict(self._full)
+        for level, number in self._partial_names():
             if level in self._touched:
-                changed[level, number] = bytes(self._open[level])
-        replaced = self._stored & changed.keys()
-        self._full, self._touched, self._stored = {}, set(), self._open_names()
-        return changed, replaced
+                tiles[level, number] = bytes(self._open[level])
+        replaced = self._stored & tiles.keys()
+        size = self.frontier.size
+        base = size - size % TILE_WIDTH
+        last = self._open.get(0, b"")
+        tail = [
+            (index, bytes(last[(index - base) * HASH_SIZE : (index - base + 1) * HASH_SIZE]))
+            for index in range(max(base, self._tail_to), size)
+        ]
+        changed = Changed(tiles, replaced, tail, sealed=base > self._tail_to - self._tail_to % TILE_WIDTH)
+        self._full, self._touched, self._stored, self._tail_to = {}, set(), self._partial_names(), size
+        return changed

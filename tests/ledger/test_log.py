@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from assay.ledger.likeness.bands import MAX_DISTANCE, bands, distance, probes
 from assay.ledger.log import MAX_FOUND, SqlLog
+from assay.ledger.lookup import key_of, leaf_keys, stored
+from assay.ledger.store.database import Store
 from assay.ledger.tlog.merkle import Frontier, leaf_hash
 from assay.ledger.tlog.note import Checkpoint, NoteSigner
-from assay.ledger.store import Store
 from assay.provenance.asset import Digest
 from assay.provenance.entry import Fingerprint
 from assay.provenance.errors import AssayError, LedgerError, UsageError
@@ -139,9 +140,11 @@ def test_the_wrong_name_key_or_version_is_refused(url, log, signer):
             SqlLog.open(url, ORIGIN, None, vkeys)
     with pytest.raises(UsageError):
         SqlLog.create(url + "2", "example.org/other", signer)
-    tamper(url, "UPDATE log SET schema = 2")
-    with pytest.raises(LedgerError, match="schema version 2"):
-        SqlLog.open(url, ORIGIN, signer)
+    for version, way in ((1, "ledger upgrade"), (3, "update Assay")):
+        tamper(url, f"UPDATE log SET schema = {version}")
+        with pytest.raises(LedgerError, match=f"schema version {version}") as caught:
+            SqlLog.open(url, ORIGIN, signer)
+        assert way in caught.value.hint
 
 
 def test_a_reader_cannot_append(url, log, signer):
@@ -350,12 +353,20 @@ FAULTS = {
         "entry 300 was changed"
     ),
     "UPDATE entries SET data = X'00' WHERE idx = 300": "entry 300 cannot be read",
-    "UPDATE entries SET digest = 'sha256:00' WHERE idx = 301": "entry 301: its look-up column digest",
-    "UPDATE entries SET mark_id = NULL WHERE idx = 301": "entry 301: its look-up column mark_id",
-    "UPDATE entries SET manifest_label = 'urn:x' WHERE idx = 301": "its look-up column manifest_label",
+    "DELETE FROM keys WHERE idx = 301": "entry 301: 3 of its look-up keys are missing",
+    "UPDATE keys SET key = 7 WHERE idx = 301 AND key = (SELECT min(key) FROM keys WHERE idx = 301)": (
+        "entry 301: 1 of its look-up keys are missing"
+    ),
+    "UPDATE keys SET key = 7 WHERE idx = 301 AND key = (SELECT max(key) FROM keys WHERE idx = 301)": (
+        "1 look-up keys lead to entries that do not have them"
+    ),
+    "INSERT INTO keys VALUES (7, 301)": "1 look-up keys lead to entries that do not have them",
     "DELETE FROM entries WHERE idx = 302": "entry 302 is missing",
     "DELETE FROM entries WHERE idx = 599": "entry 599 is missing",
-    "INSERT INTO entries (idx, data, digest) VALUES (600, X'00', 'sha256:00')": "entry 600 stands beyond",
+    "INSERT INTO entries (idx, data) VALUES (600, X'00')": "entry 600 stands beyond",
+    "UPDATE tail SET hash = zeroblob(32) WHERE idx = 599": "tile 0/2: the hash of entry 599 was changed",
+    "DELETE FROM tail WHERE idx = 550": "the hashes of the last 88 entries are incomplete",
+    "INSERT INTO tail VALUES (3, zeroblob(32))": "the hashes of the last 88 entries are incomplete",
     "UPDATE tiles SET hashes = zeroblob(8192) WHERE level = 0 AND number = 1": "tile 0/1: the hash of entry",
     "UPDATE tiles SET hashes = zeroblob(64) WHERE level = 1": "tile 1/0: hash 0 does not follow",
     "DELETE FROM tiles WHERE level = 1": "tile 1/0 has 0 bytes",
@@ -386,7 +397,7 @@ def test_the_audit_names_the_faulty_row(url, log, statement):
 
 def test_the_audit_of_a_sound_entry_blames_the_tree_and_of_a_sound_tree_the_entry(url, log):
     log.append_many([(entry(number), None) for number in range(10)])
-    tamper(url, "UPDATE tiles SET hashes = zeroblob(320)")
+    tamper(url, "UPDATE tail SET hash = zeroblob(32)")
     assert all("the entry is sound" in line for line in log.check())
     assert len(log.check()) == 10
 
@@ -414,17 +425,31 @@ def test_a_changed_recovery_record_is_not_handed_out(url, log):
 
 def test_a_changed_tree_is_not_built_upon(url, log, signer):
     log.append_many([(entry(number), None) for number in range(10)])
-    tamper(url, "UPDATE tiles SET hashes = zeroblob(320)")
+    tamper(url, "UPDATE tail SET hash = zeroblob(32)")
     with SqlLog.open(url, ORIGIN, signer) as other, pytest.raises(LedgerError, match="signed head's root"):
         other.append(entry(10), None)
     assert log.size == 10
 
 
-def test_a_grafted_look_up_column_does_not_lead_to_another_entry(url, log):
-    """Columns are a way to find entries, never what is believed about them."""
+def test_a_grafted_look_up_key_does_not_lead_to_another_entry(url, log):
+    """Keys are a way to find entries, never what is believed about them."""
     log.append_many([(entry(number), None) for number in range(3)])
-    tamper(url, f"UPDATE entries SET digest = '{entry(9).digest}', mark_id = 'ff' WHERE idx = 1")
+    asked = stored([key_of("digest", str(entry(9).digest)), key_of("mark", f"{SCHEME}:ff")])
+    tamper(url, *(f"INSERT INTO keys VALUES ({key}, 1)" for key in asked))
     assert log.find_digest(entry(9).digest) == log.find_mark(Mark(SCHEME, "ff")) == []
+
+
+def test_a_prefix_leads_to_everything_that_begins_with_it(log):
+    log.append_many([(entry(number), None) for number in range(40)])
+    key = key_of("digest", str(entry(7).digest))
+    assert log.find_prefix(key, 64) == [7]
+    found = log.find_prefix(key >> 60, 4)
+    keys = {n: {k >> 60 for k in leaf_keys(entry(n))} for n in range(40)}
+    assert found == [number for number in range(40) if key >> 60 in keys[number]]
+    assert log.find_prefix(0, 0) == list(range(40))
+    for prefix, bits in ((2, 1), (-1, 8), (0, 65)):
+        with pytest.raises(UsageError):
+            log.find_prefix(prefix, bits)
 
 
 def test_entries_resist_a_careless_hand(url, log):

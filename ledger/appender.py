@@ -1,0 +1,93 @@
+"""Appending to a log: entries, tree, head and signed note in one transaction, or nothing at all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from assay.ledger.likeness.bands import bands
+from assay.ledger.lookup import leaf_keys, recovery_keys, stored
+from assay.ledger.store.database import Store
+from assay.ledger.store.transaction import Head, Transaction
+from assay.ledger.tlog.merkle import leaf_hash
+from assay.ledger.tlog.note import Checkpoint, Signer, sign_note
+from assay.ledger.tlog.tiles import Edge
+from assay.provenance.entry import Entry, Recovery
+from assay.provenance.errors import LedgerError, UsageError
+
+Item = tuple[Entry, Recovery | None]
+
+CHECK_HINT = "assay ledger check names the fault"
+
+
+class Appender:
+    """The one writer of a log within a process; other processes are held off by the database.
+
+    ``verify`` raises LedgerError where a head is not as its signed note says. The tree's edge is kept in
+    memory between appends and thrown away whenever anything fails: an edge that outlived a transaction that was
+    rolled back would sign a wrong root.
+    """
+
+    def __init__(self, store: Store, signer: Signer, verify: Callable[[Head], object]) -> None:
+        self._store, self._signer, self._verify = store, signer, verify
+        self._edge: Edge | None = None
+        self._lock = threading.Lock()
+
+    def append(self, items: Sequence[Item]) -> range:
+        """Append items in one transaction under one checkpoint; return their indices.
+
+        Raises LedgerError and changes nothing on failure, UsageError as ``check_item`` does.
+        """
+        for item in items:
+            check_item(item)
+        if not items:
+            return range(0)
+        leaves = [entry.to_bytes() for entry, _ in items]
+        with self._lock:
+            edge, self._edge = self._edge, None
+            with self._store.writing() as tx:
+                old = tx.head(lock=True)
+                if edge is None or (edge.frontier.size, edge.frontier.root()) != (old.size, old.root):
+                    edge = self._reloaded(tx, old)
+                for leaf in leaves:
+                    edge.append(leaf_hash(leaf))
+                self._write(tx, old, edge, items, leaves)
+            self._edge = edge
+        return range(old.size, old.size + len(items))
+
+    def _reloaded(self, tx: Transaction, head: Head) -> Edge:
+        """Return the stored tree's edge after checking that it has the signed head's root."""
+        self._verify(head)
+        try:
+            edge = Edge(tx.tile, head.size)
+        except ValueError as error:
+            raise LedgerError(f"the ledger's tree cannot be read: {error}", hint=CHECK_HINT) from error
+        if edge.frontier.root() != head.root:
+            raise LedgerError("the ledger's tree does not have the signed head's root", hint=CHECK_HINT)
+        return edge
+
+    def _write(
+        self, tx: Transaction, head: Head, edge: Edge, items: Sequence[Item], leaves: Sequence[bytes]
+    ) -> None:
+        tx.add_entries(head.size, leaves)
+        keys: set[tuple[int, int]] = set()
+        recoveries: dict[int, Recovery] = {}
+        for index, (entry, recovery) in enumerate(items, start=head.size):
+            keys.update((key, index) for key in stored(leaf_keys(entry) + recovery_keys(recovery)))
+            if recovery is not None:
+                recoveries[index] = recovery
+        tx.add_keys(sorted(keys))
+        if recoveries:
+            prints = ((index, r.fingerprint) for index, r in recoveries.items() if r.fingerprint)
+            tx.recoveries.add(recoveries, [(band, i) for i, print_ in prints for band in bands(print_.value)])
+        tx.put_tiles(edge.take())
+        checkpoint = Checkpoint(head.origin, edge.frontier.size, edge.frontier.root())
+        note = sign_note(checkpoint.to_text(), self._signer)
+        tx.swap_head(head, Head(head.origin, head.vkey, checkpoint.size, checkpoint.root, note))
+
+
+def check_item(item: Item) -> None:
+    """Raise UsageError where a recovery record is not the one its entry names."""
+    entry, recovery = item
+    if (recovery.digest if recovery else None) != entry.recovery:
+        raise UsageError("the entry does not name the digest of its recovery record")

@@ -1,0 +1,57 @@
+"""Look-up keys: 64 bits of a hash of what an entry is asked for by. Format: docs/formats/ledger.md.
+
+One index serves every exact look-up, and a prefix of a key asks for many entries at once, so that whoever
+answers does not learn which of them was meant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from assay.provenance.entry import Entry, Recovery
+
+KEY_BITS = 64
+_SHIFT = 1 << (KEY_BITS - 1)
+
+
+def key_of(kind: str, value: str) -> int:
+    """Return the first 64 bits of SHA-256("<kind>:<value>"), 0 <= key < 2^64.
+
+    Kinds are ``digest`` (sha256:HEX), ``manifest`` (URN), ``mark`` (SCHEME:HEX), ``binding`` (ALG:VALUE).
+    """
+    return int.from_bytes(hashlib.sha256(f"{kind}:{value}".encode()).digest()[:8], "big")
+
+
+def key_range(prefix: int, bits: int) -> tuple[int, int]:
+    """Return the first and last key whose first ``bits`` bits are ``prefix``; raises ValueError out of range."""
+    if not 0 <= bits <= KEY_BITS or not 0 <= prefix < 1 << bits:
+        raise ValueError(f"not a prefix of {bits} bits: {prefix}")
+    rest = KEY_BITS - bits
+    return prefix << rest, ((prefix + 1) << rest) - 1
+
+
+def leaf_keys(entry: Entry) -> list[int]:
+    """Return the keys that follow from the leaf itself."""
+    keys = [key_of("digest", str(entry.digest))]
+    if entry.manifest_label:
+        keys.append(key_of("manifest", entry.manifest_label))
+    if entry.mark:
+        keys.append(key_of("mark", str(entry.mark)))
+    return keys
+
+
+def recovery_keys(recovery: Recovery | None) -> list[int]:
+    """Return the keys that follow from what is kept beside the leaf; they are erased with it."""
+    bindings = recovery.bindings if recovery else ()
+    return sorted({key_of("binding", f"{alg}:{value}") for alg, value in bindings})
+
+
+def stored(keys: Iterable[int]) -> list[int]:
+    """Return keys as a signed 64-bit column holds them, in the same order."""
+    return [key - _SHIFT for key in keys]
+
+
+def unstored(key: int) -> int:
+    """Return a key from its column's value."""
+    return key + _SHIFT

@@ -1,0 +1,1 @@
+"""One module a schema version; each leads there from the one before."""

@@ -1,0 +1,171 @@
+"""The tables of what is kept beside the log: recovery records, cosigned checkpoints, anchors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from assay.ledger.store.schema import anchors_table, bands_table, checkpoints_table, recoveries_table
+from assay.provenance.anchor import AnchorRecord
+from assay.provenance.entry import Fingerprint, Recovery
+
+_PAGE = 64
+
+
+class RecoveryRows:
+    """Recovery records by entry index, erasable one by one, and the bands that lead to their fingerprints."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def add(self, recoveries: Mapping[int, Recovery], bands: Iterable[tuple[int, int]]) -> None:
+        """Insert recovery records by entry index, and (band, index) rows for their fingerprints."""
+        if recoveries:
+            rows = [{"idx": idx, **_columns(recovery)} for idx, recovery in recoveries.items()]
+            self._connection.execute(sa.insert(recoveries_table), rows)
+        if keys := [{"band": band, "idx": idx} for band, idx in bands]:
+            self._connection.execute(sa.insert(bands_table), keys)
+
+    def get(self, idx: int) -> Recovery | None:
+        """Return what is kept for an entry, None if nothing is or it was erased."""
+        query = sa.select(recoveries_table).where(recoveries_table.c.idx == idx)
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else _recovery(row)
+
+    def all(self) -> Iterator[tuple[int, Recovery]]:
+        """Iterate over all recovery records in order."""
+        at = -1
+        while True:
+            query = sa.select(recoveries_table).where(recoveries_table.c.idx > at)
+            rows = self._connection.execute(query.order_by(recoveries_table.c.idx).limit(_PAGE)).all()
+            for row in rows:
+                yield row.idx, _recovery(row)
+            if len(rows) < _PAGE:
+                return
+            at = rows[-1].idx
+
+    def fingerprints(self) -> Iterator[tuple[int, str, bytes]]:
+        """Iterate over (index, algorithm, value) of all fingerprints in order."""
+        c = recoveries_table.c
+        query = sa.select(c.idx, c.fingerprint_alg, c.fingerprint).where(c.fingerprint.is_not(None))
+        for idx, alg, value in self._connection.execute(query.order_by(c.idx)):
+            yield idx, alg, bytes(value)
+
+    def by_bands(self, bands: Sequence[int]) -> list[tuple[int, str, bytes]]:
+        """Return (index, algorithm, fingerprint) of the entries that share one of the bands."""
+        near = sa.select(bands_table.c.idx).where(bands_table.c.band.in_(bands))
+        c = recoveries_table.c
+        query = sa.select(c.idx, c.fingerprint_alg, c.fingerprint).where(c.idx.in_(near))
+        return [(idx, alg or "", bytes(value or b"")) for idx, alg, value in self._connection.execute(query)]
+
+    def erase(self, idx: int, bands: Sequence[int]) -> None:
+        """Delete an entry's recovery record and its bands."""
+        self._connection.execute(
+            sa.delete(bands_table).where(bands_table.c.idx == idx, bands_table.c.band.in_(bands))
+        )
+        self._connection.execute(sa.delete(recoveries_table).where(recoveries_table.c.idx == idx))
+
+    def bands_of(self, idx: int, bands: Sequence[int]) -> int:
+        """Return how many of the bands lead to an entry."""
+        query = sa.select(sa.func.count()).where(bands_table.c.idx == idx, bands_table.c.band.in_(bands))
+        return int(self._connection.execute(query).scalar_one())
+
+    def band_rows(self) -> int:
+        """Return the number of band rows."""
+        return int(self._connection.execute(sa.select(sa.func.count()).select_from(bands_table)).scalar_one())
+
+
+def _columns(recovery: Recovery) -> dict[str, object]:
+    mark = recovery.fingerprint
+    return {
+        "fingerprint_alg": mark.alg if mark else None,
+        "fingerprint": mark.value if mark else None,
+        "quality": mark.quality if mark else None,
+        "salt": recovery.salt,
+        "sketch": recovery.sketch,
+        "manifest": recovery.manifest,
+        "bindings": json.dumps(recovery.bindings) if recovery.bindings else None,
+    }
+
+
+def _recovery(row: Any) -> Recovery:
+    fingerprint = None
+    if row.fingerprint_alg is not None:
+        fingerprint = Fingerprint(row.fingerprint_alg, bytes(row.fingerprint or b""), int(row.quality or 0))
+    bindings = tuple((str(alg), str(value)) for alg, value in json.loads(row.bindings or "[]"))
+    return Recovery(bytes(row.salt), fingerprint, bytes(row.sketch), bytes(row.manifest), bindings)
+
+
+class CheckpointRows:
+    """Checkpoint notes that carry more than the log's own signature, by tree size."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def put(self, size: int, note: str) -> None:
+        """Store a note, replacing the one of its size."""
+        self._connection.execute(sa.delete(checkpoints_table).where(checkpoints_table.c.size == size))
+        self._connection.execute(sa.insert(checkpoints_table).values(size=size, note=note))
+
+    def newest(self, least: int = 0) -> str | None:
+        """Return the note of the largest size, None if there is none of at least ``least``."""
+        c = checkpoints_table.c
+        query = sa.select(c.note).where(c.size >= least).order_by(c.size.desc()).limit(1)
+        return self._connection.execute(query).scalar()
+
+    def get(self, size: int) -> str | None:
+        """Return the note of a size."""
+        query = sa.select(checkpoints_table.c.note).where(checkpoints_table.c.size == size)
+        return self._connection.execute(query).scalar()
+
+    def all(self) -> list[tuple[int, str]]:
+        """Return all notes with their sizes, smallest first."""
+        query = sa.select(checkpoints_table).order_by(checkpoints_table.c.size)
+        return [(size, note) for size, note in self._connection.execute(query)]
+
+
+class AnchorRows:
+    """The anchors' records, each with a version that grows when it is changed."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def add(self, record: AnchorRecord) -> int:
+        """Insert a record and return its new id; its version is 1."""
+        values = _anchor_columns(record)
+        made = self._connection.execute(sa.insert(anchors_table).values(version=1, **values))
+        assert made.inserted_primary_key is not None
+        return int(made.inserted_primary_key[0])
+
+    def replace(self, record: AnchorRecord, version: int) -> bool:
+        """Replace the record with this id if it still has the version; says whether it had."""
+        c = anchors_table.c
+        change = sa.update(anchors_table).where(c.id == record.id, c.version == version)
+        values = {**_anchor_columns(record), "version": version + 1}
+        return self._connection.execute(change.values(**values)).rowcount == 1
+
+    def all(self, name: str = "") -> list[tuple[int, AnchorRecord]]:
+        """Return (version, record) of one anchor, or of all, oldest first."""
+        query = sa.select(anchors_table).order_by(anchors_table.c.id)
+        if name:
+            query = query.where(anchors_table.c.name == name)
+        return [(row.version, _anchor(row)) for row in self._connection.execute(query)]
+
+
+_ANCHOR_COLUMNS = ("name", "kind", "target", "size", "root", "checkpoint", "state", "created", "updated")
+
+
+def _anchor_columns(record: AnchorRecord) -> dict[str, Any]:
+    return {
+        **{name: getattr(record, name) for name in _ANCHOR_COLUMNS},
+        "detail": json.dumps(dict(record.detail), sort_keys=True),
+    }
+
+
+def _anchor(row: Any) -> AnchorRecord:
+    values = {name: getattr(row, name) for name in _ANCHOR_COLUMNS}
+    values["root"] = bytes(row.root)
+    return AnchorRecord(**values, detail=json.loads(row.detail), id=row.id)

@@ -1,0 +1,237 @@
+"""One transaction on a ledger's database: head, entries, tiles, look-up keys, and what is kept beside the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from assay.ledger.store.kept import AnchorRows, CheckpointRows, RecoveryRows
+from assay.ledger.store.schema import (
+    SCHEMA,
+    entries_table,
+    keys_table,
+    log_table,
+    revision_table,
+    tail_table,
+    tiles_table,
+)
+from assay.ledger.tlog.tiles import TILE_WIDTH, Changed
+from assay.provenance.errors import LedgerError
+
+MISSING_HINT = "create it with: assay ledger init, or a whole workspace with: assay init"
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The one row of ``log``: who the log is, and its latest signed head. ``root`` has 32 bytes."""
+
+    origin: str
+    vkey: str
+    size: int
+    root: bytes
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """What every append says, compiled once: SQLAlchemy's own execution costs more than SQLite's."""
+
+    head: str
+    swap: str
+    entry: str
+    tail: str
+    key: str
+
+
+@cache
+def _statements(dialect: str) -> _Statements:
+    known: dict[str, Any] = {"sqlite": (sqlite, "qmark"), "postgresql": (postgresql, "format")}
+    if dialect not in known:
+        raise LedgerError(f"no ledger can be kept in {dialect}", hint="use SQLite or PostgreSQL")
+    module, style = known[dialect]
+    to = module.dialect(paramstyle=style)
+    log = log_table.c
+    head = sa.select(log.schema, log.origin, log.vkey, log.size, log.root, log.note).with_for_update()
+    swap = (
+        sa.update(log_table)
+        .where(log.size == sa.bindparam("old_size"), log.root == sa.bindparam("old_root"))
+        .values(size=sa.bindparam("size"), root=sa.bindparam("root"), note=sa.bindparam("note"))
+    )
+    return _Statements(
+        *(
+            str(s.compile(dialect=to))
+            for s in (head, swap, *map(sa.insert, (entries_table, tail_table, keys_table)))
+        )
+    )
+
+
+class Transaction:
+    """Reads and writes within one database transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = self._connection = connection
+        self._sql = _statements(connection.dialect.name)
+        self.recoveries = RecoveryRows(connection)
+        self.checkpoints = CheckpointRows(connection)
+        self.anchors = AnchorRows(connection)
+
+    def _cursor(self) -> Any:
+        return self._connection.connection.cursor()
+
+    # The schema
+
+    def schema(self) -> int:
+        """Return the version of the tables; raises LedgerError where there is no ledger."""
+        schema = self._connection.execute(sa.select(log_table.c.schema)).scalar()
+        if schema is None:
+            raise LedgerError("the database holds no ledger", hint=MISSING_HINT)
+        return int(schema)
+
+    def has_revision(self) -> bool:
+        """Say whether the tables were made by, or for, migrations."""
+        return sa.inspect(self._connection).has_table(revision_table.name)
+
+    # The head
+
+    def head(self, *, lock: bool = False) -> Head:
+        """Return the head, held against other writers if ``lock``; an unknown schema raises LedgerError."""
+        if lock:
+            cursor = self._cursor()
+            cursor.execute(self._sql.head)
+            row = cursor.fetchone()
+        else:
+            c = log_table.c
+            query = sa.select(c.schema, c.origin, c.vkey, c.size, c.root, c.note)
+            row = self._connection.execute(query).one_or_none()
+        if row is None:
+            raise LedgerError("the database holds no ledger", hint=MISSING_HINT)
+        schema, origin, vkey, size, root, note = row
+        if schema != SCHEMA:
+            hint = "bring it up to date with: assay ledger upgrade" if schema < SCHEMA else "update Assay"
+            raise LedgerError(
+                f"the ledger has schema version {schema}; this program uses {SCHEMA}", hint=hint
+            )
+        return Head(origin, vkey, size, bytes(root), note)
+
+    def swap_head(self, old: Head, new: Head) -> None:
+        """Replace the head if it is still ``old``; raises LedgerError if another writer moved it."""
+        cursor = self._cursor()
+        cursor.execute(self._sql.swap, (new.size, new.root, new.note, old.size, old.root))
+        if cursor.rowcount != 1:
+            raise LedgerError("another writer moved the ledger's head", hint="try again")
+
+    # Entries
+
+    def add_entries(self, start: int, leaves: Sequence[bytes]) -> None:
+        """Insert leaves at ``start`` and after."""
+        self._cursor().executemany(self._sql.entry, list(enumerate(leaves, start=start)))
+
+    def leaf(self, idx: int) -> bytes | None:
+        """Return an entry's bytes."""
+        query = sa.select(entries_table.c.data).where(entries_table.c.idx == idx)
+        data = self._connection.execute(query).scalar()
+        return None if data is None else bytes(data)
+
+    def leaves(self, start: int, stop: int | None) -> Iterator[tuple[int, bytes]]:
+        """Iterate over stored (index, leaf bytes) in [start, stop) in order, without a stop over all."""
+        at = start
+        while stop is None or at < stop:
+            query = sa.select(entries_table).where(entries_table.c.idx >= at).order_by(entries_table.c.idx)
+            if stop is not None:
+                query = query.where(entries_table.c.idx < stop)
+            rows = self._connection.execute(query.limit(_CHUNK)).all()
+            for idx, data in rows:
+                yield idx, bytes(data)
+            if len(rows) < _CHUNK:
+                return
+            at = rows[-1][0] + 1
+
+    # Tiles
+
+    def put_tiles(self, changed: Changed) -> None:
+        """Store changed tiles, and the leaf hashes of the last tile while it is not full."""
+        for level, number in changed.replaced:
+            self._connection.execute(
+                sa.delete(tiles_table).where(tiles_table.c.level == level, tiles_table.c.number == number)
+            )
+        if changed.tiles:
+            rows = [{"level": at[0], "number": at[1], "hashes": data} for at, data in changed.tiles.items()]
+            self._connection.execute(sa.insert(tiles_table), rows)
+        if changed.sealed:
+            self._connection.execute(sa.delete(tail_table))
+        if changed.tail:
+            self._cursor().executemany(self._sql.tail, changed.tail)
+
+    def tile(self, level: int, number: int) -> bytes:
+        """Return a tile's hashes, empty if the log does not have it."""
+        query = sa.select(tiles_table.c.hashes).where(
+            tiles_table.c.level == level, tiles_table.c.number == number
+        )
+        stored = self._connection.execute(query).scalar()
+        if stored is not None or level:
+            return bytes(stored or b"")
+        rows = [row for row in self.tail() if row[0] // TILE_WIDTH == number]
+        whole = [idx for idx, _ in rows] == [number * TILE_WIDTH + at for at in range(len(rows))]
+        return b"".join(hash_ for _, hash_ in rows) if whole else b""
+
+    def tail(self) -> list[tuple[int, bytes]]:
+        """Return (index, leaf hash) of the last tile of level 0 while it is not full."""
+        query = sa.select(tail_table).order_by(tail_table.c.idx)
+        return [(idx, bytes(hash_)) for idx, hash_ in self._connection.execute(query)]
+
+    def tile_names(self) -> Iterator[tuple[int, int]]:
+        """Iterate over the (level, number) of all stored tiles."""
+        query = sa.select(tiles_table.c.level, tiles_table.c.number)
+        yield from ((level, number) for level, number in self._connection.execute(query))
+
+    # Look-up keys
+
+    def add_keys(self, rows: list[tuple[int, int]]) -> None:
+        """Insert (key, index) rows."""
+        self._cursor().executemany(self._sql.key, rows)
+
+    def drop_keys(self, idx: int, keys: Sequence[int]) -> None:
+        """Delete keys of an entry, those of what was kept beside it."""
+        mine = sa.delete(keys_table).where(keys_table.c.idx == idx, keys_table.c.key.in_(keys))
+        self._connection.execute(mine)
+
+    def by_keys(self, first: int, last: int, limit: int | None) -> list[int]:
+        """Return the first entries, by index, that have a key in [first, last]."""
+        query = sa.select(keys_table.c.idx).where(keys_table.c.key.between(first, last))
+        return list(self._connection.execute(query.order_by(keys_table.c.idx).limit(limit)).scalars())
+
+    def keys(self, first: int, last: int) -> Iterator[list[tuple[int, int]]]:
+        """Iterate over the (key, index) rows of keys in [first, last] in order, many at a time."""
+        c = keys_table.c
+        query = sa.select(c.key, c.idx).order_by(c.key, c.idx).limit(_CHUNK * 8)
+        rows = self._connection.execute(query.where(c.key.between(first, last))).all()
+        while rows:
+            yield [(key, idx) for key, idx in rows]
+            key, idx = rows[-1]
+            rest = sa.or_(sa.and_(c.key == key, c.idx > idx), c.key.between(key + 1, last))
+            rows = self._connection.execute(query.where(rest)).all() if len(rows) == _CHUNK * 8 else []
+
+    def has_key(self, key: int, idx: int) -> bool:
+        """Say whether a key leads to an entry."""
+        query = sa.select(keys_table.c.idx).where(keys_table.c.key == key, keys_table.c.idx == idx)
+        return self._connection.execute(query).scalar() is not None
+
+    def repeated_keys(self) -> list[int]:
+        """Return the keys that several entries share."""
+        query = sa.select(keys_table.c.key).group_by(keys_table.c.key).having(sa.func.count() > 1)
+        return list(self._connection.execute(query).scalars())
+
+    # The database itself
+
+    def damage(self) -> list[str]:
+        """Return what the database itself finds wrong with its pages and indexes (SQLite only)."""
+        if self._connection.dialect.name != "sqlite":
+            return []
+        found = list(self._connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars())
+        return [] if found == ["ok"] else [str(line) for line in found]

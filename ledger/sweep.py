@@ -1,0 +1,189 @@
+"""One stretch of a ledger derived again: leaf hashes from bytes, tiles from leaf hashes, look-up keys from entries."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from assay.ledger.lookup import leaf_keys, stored
+from assay.ledger.store.transaction import Transaction
+from assay.ledger.tlog.merkle import HASH_SIZE
+from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, subtree_roots
+from assay.provenance.entry import Entry
+from assay.provenance.errors import AssayError
+
+SPAN = 1 << 2 * TILE_HEIGHT
+"""Leaves under one tile of level 1: where a stretch begins."""
+MAX_PROBLEMS = 100
+"""Most problems listed one by one; the last line says how many more there are."""
+
+Subtrees = list[tuple[int, bytes]]
+"""Complete subtrees from left to right, each as (level, root)."""
+
+
+class Problems(list[str]):
+    """A list that stays bounded however broken the ledger is."""
+
+    more = 0
+
+    def add(self, line: str) -> None:
+        """Add a line, or count it where there are enough."""
+        if len(self) < MAX_PROBLEMS:
+            self.append(line)
+        else:
+            self.more += 1
+
+
+@dataclass(frozen=True, slots=True)
+class KeySum:
+    """A sum over (key, index) rows that does not depend on their order; its seed is new for each audit.
+
+    Whoever changes rows without knowing the seed changes the sum but for one chance in 2^64.
+    """
+
+    count: int = 0
+    total: int = 0
+
+    @classmethod
+    def of(cls, rows: list[tuple[int, int]], seed: int) -> KeySum:
+        """Sum rows of (stored key, index)."""
+        if not rows:
+            return cls()
+        table = np.array(rows, dtype=np.int64).astype(np.uint64)
+        mixed = (table[:, 0] ^ np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(29)) ^ table[:, 1]) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(32)) ^ np.uint64(seed)) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(29)
+        return cls(len(rows), int(mixed.sum()))
+
+    def __add__(self, other: KeySum) -> KeySum:
+        return KeySum(self.count + other.count, (self.total + other.total) % (1 << 64))
+
+
+@dataclass(slots=True)
+class Stretch:
+    """What a stretch of entries came to.
+
+    ``rows`` are its subtrees as the entries' bytes give them, ``tiles`` as the stored leaf hashes do; ``unlike``
+    the entries in which the two differ, ``keys`` the sum of the look-up keys that follow from the entries.
+    """
+
+    rows: Subtrees = field(default_factory=list)
+    tiles: Subtrees = field(default_factory=list)
+    unlike: list[int] = field(default_factory=list)
+    keys: KeySum = field(default_factory=KeySum)
+    problems: Problems = field(default_factory=Problems)
+
+
+def sweep(tx: Transaction, start: int, stop: int, seed: int) -> Stretch:
+    """Derive the entries [start, stop) again; ``start`` and, but at the log's end, ``stop`` are multiples of SPAN."""
+    found = Stretch()
+    leaves = _tiles_of_leaves(tx, start, stop)
+    for span in range(start, stop, SPAN):
+        row_roots: Subtrees = []
+        tile_roots: Subtrees = []
+        end = min(stop, span + SPAN)
+        for at in range(span, end, TILE_WIDTH):
+            _one_tile(tx, at, min(end, at + TILE_WIDTH), next(leaves), found, row_roots, tile_roots, seed)
+        _level_one(tx, span // SPAN, tile_roots, found.problems)
+        found.rows += _joined(row_roots)
+        found.tiles += found.rows[len(found.tiles) :] if row_roots == tile_roots else _joined(tile_roots)
+    return found
+
+
+def _tiles_of_leaves(tx: Transaction, start: int, stop: int) -> Iterator[list[tuple[int, bytes]]]:
+    """Yield the stored leaves (index, bytes) of one tile after the other."""
+    held: list[tuple[int, bytes]] = []
+    end = start + TILE_WIDTH
+    for row in tx.leaves(start, stop):
+        while row[0] >= end:
+            yield held
+            held, end = [], end + TILE_WIDTH
+        held.append(row)
+    while end - TILE_WIDTH < stop:
+        yield held
+        held, end = [], end + TILE_WIDTH
+
+
+def _one_tile(
+    tx: Transaction, start: int, stop: int, leaves: list[tuple[int, bytes]], found: Stretch,
+    row_roots: Subtrees, tile_roots: Subtrees, seed: int,
+) -> None:  # fmt: skip
+    """Compare one tile of entries with the hashes that the tree stores for it."""
+    sha256 = hashlib.sha256
+    size = (stop - start) * HASH_SIZE
+    if len(leaves) < stop - start:
+        own = _with_gaps(start, stop, dict(leaves), found.problems)
+    else:
+        own = b"".join([sha256(b"\x00" + data).digest() for _, data in leaves])
+    kept = tx.tile(0, start // TILE_WIDTH)
+    if len(kept) < size:
+        found.problems.add(f"tile 0/{start // TILE_WIDTH} has {len(kept)} bytes instead of {size}")
+    kept = kept[:size].ljust(size, b"\x00")
+    row_roots += _roots(own)
+    tile_roots += row_roots[len(tile_roots) :] if own == kept else _roots(kept)
+    if own != kept:
+        pairs = range(0, size, HASH_SIZE)
+        unlike = [start + at // HASH_SIZE for at in pairs if own[at : at + 32] != kept[at : at + 32]]
+        found.unlike += unlike[: max(0, MAX_PROBLEMS + 1 - len(found.unlike))]
+    found.keys += KeySum.of(_keys(leaves, found.problems), seed)
+
+
+def _with_gaps(start: int, stop: int, leaves: dict[int, bytes], problems: Problems) -> bytes:
+    """Return leaf hashes with nothing in the place of missing entries: no root can come out right any more."""
+    hashes = []
+    for index in range(start, stop):
+        data = leaves.get(index)
+        if data is None:
+            problems.add(f"entry {index} is missing")
+        hashes.append(bytes(HASH_SIZE) if data is None else hashlib.sha256(b"\x00" + data).digest())
+    return b"".join(hashes)
+
+
+def _keys(leaves: list[tuple[int, bytes]], problems: Problems) -> list[tuple[int, int]]:
+    rows: list[tuple[int, int]] = []
+    for index, data in leaves:
+        try:
+            keys = leaf_keys(Entry.from_bytes(data))
+        except AssayError as error:
+            problems.add(f"entry {index} cannot be read: {error.message}")
+            continue
+        rows += [(key, index) for key in sorted(set(stored(keys)))]
+    return rows
+
+
+def _roots(hashes: bytes) -> Subtrees:
+    """Return a full tile as one subtree of level 8, any other as its leaves."""
+    if len(hashes) == TILE_WIDTH * HASH_SIZE:
+        return [(TILE_HEIGHT, subtree_roots(hashes)[-1])]
+    return [(0, hashes[at : at + HASH_SIZE]) for at in range(0, len(hashes), HASH_SIZE)]
+
+
+def _joined(roots: Subtrees) -> Subtrees:
+    """Return the subtrees under one full tile of level 1 as one of level 16, any others as they are."""
+    if len(roots) == TILE_WIDTH and roots[-1][0] == TILE_HEIGHT:
+        return [(2 * TILE_HEIGHT, subtree_roots(b"".join(root for _, root in roots))[-1])]
+    return roots
+
+
+def _level_one(tx: Transaction, number: int, below: Subtrees, problems: Problems) -> None:
+    compare_tile(tx, 1, number, b"".join(root for level, root in below if level), problems)
+
+
+def compare_tile(tx: Transaction, level: int, number: int, derived: bytes, problems: Problems) -> None:
+    """Compare a stored tile with the hashes that follow from the tiles below it."""
+    if not derived:
+        return
+    stored_hashes = tx.tile(level, number)
+    if len(stored_hashes) < len(derived):
+        problems.add(f"tile {level}/{number} has {len(stored_hashes)} bytes instead of {len(derived)}")
+        return
+    for at in range(0, len(derived), HASH_SIZE):
+        if stored_hashes[at : at + HASH_SIZE] != derived[at : at + HASH_SIZE]:
+            problems.add(
+                f"tile {level}/{number}: hash {at // HASH_SIZE} does not follow from the tile below it"
+            )
+            return
