@@ -68,6 +68,7 @@ HOMES = {
         "provenance.keys.trust",
         "provenance.credentials.reader",
         "ledger.tlog.note",
+        "ledger.tlog.cosignature",
         "ledger.custody.statement",
         "ledger.anchors.rfc3161",
     },

@@ -1,13 +1,16 @@
-"""Signed notes and checkpoints of C2SP (signed-note v1.0.0, tlog-checkpoint v1.0.0), Ed25519 only."""
+"""Signed notes and checkpoints of C2SP (signed-note v1.0.0, tlog-checkpoint v1.0.0), and Ed25519 note keys.
+
+Cosignatures, of whatever algorithm, are in ``cosignature``; which keys a checkpoint needs is in ``policy``.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -21,7 +24,8 @@ MAX_NOTE_BYTES = 1 << 20
 MAX_SIGNATURES = 100
 MAX_TREE_SIZE = (1 << 63) - 1  # what a signed 64-bit column holds
 
-_ED25519 = 1
+ED25519 = 1
+"""The signature type of plain Ed25519 note signatures."""
 _SIGNATURE = "— "  # em dash U+2014, space
 
 
@@ -46,16 +50,45 @@ def parse_decimal(text: str) -> int:
     return value
 
 
-def _check_name(name: str) -> None:
-    if not name or "+" in name or any(c.isspace() or ord(c) < 0x20 for c in name):
+def check_name(name: str) -> None:
+    """Raise MalformedError unless a note can carry a signature under this key name."""
+    if not name or "+" in name or any(c.isspace() or ord(c) < 0x20 or is_surrogate(c) for c in name):
         raise MalformedError(
             f"not a key name: {safe_text(name, 80)!r}",
             hint="neither spaces nor plus signs, as in example.org/ledger",
         )
 
 
-def _key_id(name: str, public: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n" + bytes([_ED25519]) + public).digest()[:4]
+def is_surrogate(character: str) -> bool:
+    """Say whether this is half of a UTF-16 pair: no character of a note."""
+    return 0xD800 <= ord(character) < 0xE000
+
+
+def key_id(name: str, algorithm: int, public: bytes) -> bytes:
+    """Return SHA-256(name ‖ 0x0A ‖ signature type ‖ public key)[:4]: a name, not a commitment."""
+    return hashlib.sha256(name.encode() + b"\n" + bytes([algorithm]) + public).digest()[:4]
+
+
+def format_vkey(name: str, algorithm: int, public: bytes) -> str:
+    """Return a verifier key in text, ``name+id+base64``."""
+    material = base64.b64encode(bytes([algorithm]) + public).decode()
+    return f"{name}+{key_id(name, algorithm, public).hex()}+{material}"
+
+
+def split_vkey(vkey: str) -> tuple[str, int, bytes]:
+    """Return name, signature type and public key of ``name+id+base64``; raises CredentialError."""
+    name, _, rest = vkey.strip().partition("+")
+    identifier, _, body = rest.partition("+")
+    try:
+        check_name(name)
+        material = decode_base64(body)
+    except MalformedError as error:
+        raise CredentialError(
+            f"not a verifier key: {safe_text(vkey, 120)}", hint="it looks like name+01234567+base64"
+        ) from error
+    if len(material) < 2 or identifier != key_id(name, material[0], material[1:]).hex():
+        raise CredentialError(f"a verifier key whose id is not its own: {safe_text(vkey, 120)}")
+    return name, material[0], material[1:]
 
 
 class Signer(Protocol):
@@ -77,7 +110,7 @@ class NoteSigner:
     """An Ed25519 key under a name, signing checkpoints; ``name`` is the log's origin."""
 
     def __init__(self, name: str, key: Ed25519PrivateKey) -> None:
-        _check_name(name)
+        check_name(name)
         self.name = name
         self._key = key
 
@@ -100,12 +133,12 @@ class NoteSigner:
             raise refused
         try:
             material = decode_base64(fields[4])
-            if material[:1] != bytes([_ED25519]):
+            if material[:1] != bytes([ED25519]):
                 raise refused
             signer = cls.from_seed(fields[2], material[1:])
         except MalformedError as error:
             raise refused from error
-        if fields[3] != _key_id(signer.name, signer.public).hex():
+        if fields[3] != key_id(signer.name, ED25519, signer.public).hex():
             raise refused
         return signer
 
@@ -124,8 +157,8 @@ class NoteSigner:
         seed = self._key.private_bytes(
             serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()
         )
-        body = base64.b64encode(bytes([_ED25519]) + seed).decode()
-        return f"PRIVATE+KEY+{self.name}+{_key_id(self.name, self.public).hex()}+{body}"
+        body = base64.b64encode(bytes([ED25519]) + seed).decode()
+        return f"PRIVATE+KEY+{self.name}+{key_id(self.name, ED25519, self.public).hex()}+{body}"
 
     def sign(self, message: bytes) -> bytes:
         """Return the Ed25519 signature over the bytes as they are, 64 bytes."""
@@ -142,33 +175,27 @@ class Verifier:
     @classmethod
     def parse(cls, vkey: str) -> Verifier:
         """Read ``name+id+base64``; raises CredentialError on a wrong id, another algorithm, anything else."""
-        name, _, rest = vkey.strip().partition("+")
-        key_id, _, body = rest.partition("+")
+        name, algorithm, public = split_vkey(vkey)
         try:
-            _check_name(name)
-            material = decode_base64(body)
-            verifier = cls(name, material[1:])
-            if material[:1] == bytes([_ED25519]) and len(material) == 33 and key_id == verifier.id.hex():
-                Ed25519PublicKey.from_public_bytes(verifier.public)
-                return verifier
-        except (MalformedError, ValueError) as error:
-            raise CredentialError(f"not a verifier key: {safe_text(vkey, 120)}") from error
-        raise CredentialError(
-            f"not an Ed25519 verifier key: {safe_text(vkey, 120)}", hint="it looks like name+01234567+base64"
-        )
+            if algorithm == ED25519:
+                Ed25519PublicKey.from_public_bytes(public)
+                return cls(name, public)
+        except ValueError:
+            pass
+        raise CredentialError(f"not an Ed25519 verifier key: {safe_text(vkey, 120)}")
 
     @property
     def id(self) -> bytes:
         """The key id, 4 bytes: a name, not a commitment."""
-        return _key_id(self.name, self.public)
+        return key_id(self.name, ED25519, self.public)
 
     @property
     def vkey(self) -> str:
         """The key in text."""
-        return f"{self.name}+{self.id.hex()}+{base64.b64encode(bytes([_ED25519]) + self.public).decode()}"
+        return format_vkey(self.name, ED25519, self.public)
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
-        """Say whether the signature is good."""
+        """Say whether the signature, 64 bytes, is good for the note text."""
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
         except (InvalidSignature, ValueError):
@@ -176,18 +203,43 @@ class Verifier:
         return True
 
 
+class NoteKey(Protocol):
+    """A public key known by name and id, of whatever algorithm: ``Verifier``, or a cosigner's."""
+
+    @property
+    def name(self) -> str:
+        """The key's name."""
+        ...
+
+    @property
+    def id(self) -> bytes:
+        """The key id, 4 bytes."""
+        ...
+
+    def verifies(self, message: bytes, signature: bytes) -> bool:
+        """Say whether the signature (without key id) is good for the note text."""
+        ...
+
+
+Known = TypeVar("Known", bound=NoteKey)
+
+
+def signature_line(name: str, identifier: bytes, signature: bytes) -> str:
+    """Return one signature line of a note, with its newline."""
+    return f"{_SIGNATURE}{name} {base64.b64encode(identifier + signature).decode()}\n"
+
+
 def sign_note(text: str, signer: Signer) -> str:
     """Return the signed note; ``text`` ends in a newline."""
-    key_id = Verifier.parse(signer.vkey).id
-    signature = base64.b64encode(key_id + signer.sign(text.encode())).decode()
-    return f"{text}\n{_SIGNATURE}{signer.name} {signature}\n"
+    identifier = Verifier.parse(signer.vkey).id
+    return f"{text}\n{signature_line(signer.name, identifier, signer.sign(text.encode()))}"
 
 
-def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
-    """Return a note's text and its signatures (name, key id ‖ signature); raises MalformedError."""
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """Return a note's text and its signatures (name, key id ‖ signature), unverified; raises MalformedError."""
     if len(note) > MAX_NOTE_BYTES:
         raise MalformedError(f"the note is longer than {MAX_NOTE_BYTES} characters")
-    if any((ord(c) < 0x20 and c != "\n") or 0xD800 <= ord(c) < 0xE000 for c in note):
+    if any((ord(c) < 0x20 and c != "\n") or is_surrogate(c) for c in note):
         raise MalformedError("the note holds control characters or is not Unicode text")
     head, blank, tail = note.rpartition("\n\n")
     if not blank or not head or not tail.endswith("\n"):
@@ -195,39 +247,56 @@ def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     lines = tail[:-1].split("\n")
     if len(lines) > MAX_SIGNATURES:
         raise MalformedError(f"the note has more than {MAX_SIGNATURES} signatures")
-    signatures = []
-    for line in lines:
-        name, space, body = line.removeprefix(_SIGNATURE).partition(" ")
-        if not line.startswith(_SIGNATURE) or not space:
-            raise MalformedError(f"not a signature line: {safe_text(line, 80)!r}")
-        _check_name(name)
-        data = decode_base64(body)
-        if len(data) < 5:
-            raise MalformedError("a signature of the note is too short")
-        signatures.append((name, data))
-    return head + "\n", signatures
+    return head + "\n", [_split_line(line) for line in lines]
 
 
-def open_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, frozenset[Verifier]]:
-    """Return a note's text and which of the given keys signed it.
+def _split_line(line: str) -> tuple[str, bytes]:
+    name, space, body = line.removeprefix(_SIGNATURE).partition(" ")
+    if not line.startswith(_SIGNATURE) or not space:
+        raise MalformedError(f"not a signature line: {safe_text(line, 80)!r}")
+    check_name(name)
+    data = decode_base64(body)
+    if len(data) < 5:
+        raise MalformedError("a signature of the note is too short")
+    return name, data
+
+
+def open_note(note: str, known: Iterable[Known]) -> tuple[str, Mapping[Known, bytes]]:
+    """Return a note's text, and of the given keys those that signed it, each with its signature.
 
     Unknown signatures are ignored. Raises MalformedError where the note breaks the format, where the
     signature of a known key fails, or where no known key signed.
     """
-    text, signatures = _split_note(note)
-    known = {(verifier.name, verifier.id): verifier for verifier in verifiers}
-    signed = set()
+    text, signatures = split_note(note)
+    keys = {(key.name, key.id): key for key in known}
+    signed: dict[Known, bytes] = {}
     for name, data in signatures:
-        verifier = known.get((name, data[:4]))
-        if verifier is None:
+        key = keys.get((name, data[:4]))
+        if key is None:
             continue
-        if not verifier.verifies(text.encode(), data[4:]):
+        if not key.verifies(text.encode(), data[4:]):
             raise MalformedError(f"the signature of {safe_text(name, 120)} is wrong")
-        signed.add(verifier)
+        signed.setdefault(key, data[4:])
     if not signed:
         names = ", ".join(sorted({safe_text(name, 120) for name, _ in signatures}))
         raise MalformedError(f"no known key signed this note (signed by {names})")
-    return text, frozenset(signed)
+    return text, signed
+
+
+def merge_signatures(note: str, *others: str) -> str:
+    """Return the note with the signatures of the other notes of the same text; a key's last one counts.
+
+    Nothing is verified. Raises MalformedError where one breaks the format or has another text.
+    """
+    text, signatures = split_note(note)
+    lines = {(name, data[:4]): data[4:] for name, data in signatures}
+    for other in others:
+        other_text, more = split_note(other)
+        if other_text != text:
+            raise MalformedError("signatures of another text cannot be merged")
+        lines.update({(name, data[:4]): data[4:] for name, data in more})
+    merged = "".join(signature_line(name, identifier, data) for (name, identifier), data in lines.items())
+    return f"{text}\n{merged}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +325,7 @@ class Checkpoint:
     @classmethod
     def peek(cls, note: str) -> Checkpoint:
         """Read a signed checkpoint without verifying anything: for naming it, never for trusting it."""
-        return cls.from_text(_split_note(note)[0])
+        return cls.from_text(split_note(note)[0])
 
     @classmethod
     def open(cls, note: str, vkeys: Sequence[str]) -> Checkpoint:

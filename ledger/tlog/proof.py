@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from assay.ledger.tlog.merkle import HASH_SIZE, leaf_hash, verify_inclusion
 from assay.ledger.tlog.note import Checkpoint, decode_base64, parse_decimal
+from assay.ledger.tlog.policy import TlogPolicy
 from assay.provenance.entry import MAX_ENTRY_BYTES, Entry
 from assay.provenance.errors import AssayError, MalformedError
 from assay.provenance.receipt import Receipt
@@ -73,15 +74,18 @@ def read_receipt(text: str) -> Receipt:
     return Proof.from_text(text).receipt()
 
 
-def verify_receipt(receipt: str | Receipt, vkeys: Sequence[str]) -> str:
-    """Check a receipt offline against trusted verifier keys; return "" or, in words, what is wrong.
+def verify_receipt(receipt: str | Receipt, trusted: TlogPolicy | Sequence[str]) -> str:
+    """Check a receipt offline; return "" or, in words, what is wrong.
 
-    Checked: the format, the checkpoint's signature by the log it names, the inclusion of the leaf carried in
-    the receipt, and, for a Receipt, that each of its fields says what its text says.
+    ``trusted`` is a policy, or the verifier keys of logs trusted without witnesses. Checked: the format, the
+    checkpoint's signature by the log it names, the policy's quorum of cosignatures, the inclusion of the leaf
+    carried in the receipt, and, for a Receipt, that each of its fields says what its text says.
     """
     try:
+        policy = trusted if isinstance(trusted, TlogPolicy) else TlogPolicy.of_logs(trusted)
         proof = Proof.from_text(receipt if isinstance(receipt, str) else receipt.text)
-        head = Checkpoint.open(proof.note, vkeys)
+        cosigned = policy.examine(proof.note)
+        head = cosigned.checkpoint
         if not verify_inclusion(leaf_hash(proof.leaf), proof.index, head.size, proof.path, head.root):
             return f"the proof does not lead from this entry to the checkpoint at size {head.size}"
         if isinstance(receipt, Receipt) and receipt != proof.receipt():
@@ -89,4 +93,4 @@ def verify_receipt(receipt: str | Receipt, vkeys: Sequence[str]) -> str:
         Entry.from_bytes(proof.leaf)
     except AssayError as error:
         return error.message
-    return ""
+    return cosigned.problem
