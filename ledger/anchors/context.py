@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.ledger.tlog.note import Checkpoint
+from assay.provenance.anchor import Anchor, AnchorRecord
 from assay.provenance.errors import ConfigurationError, CredentialError, LimitError
 
 if TYPE_CHECKING:
@@ -66,6 +68,25 @@ class Context:
 def rfc3339(time: dt.datetime) -> str:
     """Return a time as RFC 3339 UTC with whole seconds, as in ``2026-11-21T10:00:00Z``."""
     return time.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_record(
+    anchor: Anchor, checkpoint: str, state: str, context: Context, detail: Mapping[str, Any]
+) -> AnchorRecord:
+    """Return an unsaved record of a checkpoint note for an anchor; raises MalformedError where it is none."""
+    tree, now = Checkpoint.peek(checkpoint), context.stamp()
+    return AnchorRecord(
+        name=anchor.name,
+        kind=anchor.kind,
+        target=anchor.target,
+        size=tree.size,
+        root=tree.root,
+        checkpoint=checkpoint,
+        state=state,
+        created=now,
+        updated=now,
+        detail=detail,
+    )
 
 
 def known_settings(
