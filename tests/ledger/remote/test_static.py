@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.server
-import threading
 import urllib.error
 import urllib.request
-from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -136,26 +133,17 @@ def read_log(get, vkey):
 
 
 @pytest.fixture
-def served(tmp_path):
-    """A folder that Python's own web server serves, knowing nothing of logs; yields the folder and a getter."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
+def served(tmp_path, web):
+    """A folder that is served, and a getter."""
     folder = tmp_path / "public"
     folder.mkdir()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    url = web(folder)
 
-        def get(path):
-            with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/{path}") as answer:
-                return answer.read()
+    def get(path):
+        with urllib.request.urlopen(f"{url}/{path}") as answer:
+            return answer.read()
 
-        yield folder, get
-        server.shutdown()
-        thread.join()
+    return folder, get
 
 
 def test_a_plain_web_server_serves_it_to_a_reader_typed_from_the_specification(served, log):
@@ -218,9 +206,12 @@ def test_a_folder_of_another_history_is_left_alone(tmp_path, log, signer):
         with pytest.raises(LedgerError, match="first 5 entries published here are not those of this ledger"):
             publish(fork, folder)
     other = NoteSigner.from_seed("example.org/other", bytes(32))
-    with SqlLog.create(f"sqlite:///{tmp_path / 'other.db'}", other.name, other) as stranger:
-        with pytest.raises(LedgerError, match="not of this ledger"):
-            publish(stranger, folder)
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    with (
+        SqlLog.create(url, other.name, other) as stranger,
+        pytest.raises(LedgerError, match="not of this ledger"),
+    ):
+        publish(stranger, folder)
     assert tree(folder) == before
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "diary.txt").write_text("mine")
@@ -228,7 +219,7 @@ def test_a_folder_of_another_history_is_left_alone(tmp_path, log, signer):
         publish(log, tmp_path / "home")
 
 
-def test_a_changed_row_is_never_published(tmp_path, log, url):
+def test_a_changed_row_is_never_published(tmp_path, log, url, signer):
     import sqlite3
 
     log.append_many([(entry(n), None) for n in range(300)])
@@ -236,23 +227,18 @@ def test_a_changed_row_is_never_published(tmp_path, log, url):
     with sqlite3.connect(url.removeprefix("sqlite:///")) as database:
         database.execute("DROP TRIGGER entries_no_update")
         database.execute("UPDATE entries SET data = ? WHERE idx = 17", (entry(999).to_bytes(),))
-    with SqlLog.open(
-        url, ORIGIN, vkeys=[NoteSigner.from_seed(ORIGIN, b"test seed of the ledger room 123").vkey]
-    ) as log:
-        with pytest.raises(LedgerError, match="an entry from 0 on was changed"):
-            publish(log, tmp_path / "public")
+    changed = pytest.raises(LedgerError, match="an entry from 0 on was changed")
+    with SqlLog.open(url, ORIGIN, signer) as log, changed:
+        publish(log, tmp_path / "public")
     assert not (tmp_path / "public" / "checkpoint").exists()
 
 
-def test_witnessed_checkpoints_are_published_when_they_are_asked_for(served, log):
+def test_witnessed_checkpoints_are_published_when_they_are_asked_for(served, log, cosigned):
     folder, get = served
     log.append_many([(entry(n), None) for n in range(3)])
     with pytest.raises(LedgerError, match="no witness has cosigned"):
         publish(log, folder, cosigned=True)
-    witness = NoteSigner.from_seed("witness.example/w1", bytes(31) + b"w")
-    text, _, signatures = log.checkpoint().rpartition("\n\n")
-    extra = base64.b64encode(bytes(4) + witness.sign(b"stands for a cosignature")).decode()
-    kept = log.keep_checkpoint(f"{text}\n\n{signatures}— {witness.name} {extra}\n")
+    kept = cosigned()
     log.append_many([(entry(n), None) for n in range(3, 5)])
     done = publish(log, folder, cosigned=True, policy="quorum none\n")
     assert (done.size, done.waiting) == (3, 2)
@@ -262,6 +248,10 @@ def test_witnessed_checkpoints_are_published_when_they_are_asked_for(served, log
     assert publish(log, folder).size == 5
     with pytest.raises(LedgerError, match="the folder shows 5 entries, this ledger has 3 to publish"):
         publish(log, folder, cosigned=True)
+    assert publish(log, folder).files == 0
+    again = cosigned()
+    publish(log, folder)
+    assert get("checkpoint").decode() == again
 
 
 def test_the_reader_of_this_test_is_no_yes_man(served, log):
