@@ -35,6 +35,7 @@ class Judge:
         self._roots: dict[int, bytes] = {0: EMPTY_ROOT}  # size -> the root seen or told
 
     def trouble(self, kind: str, line: str) -> None:
+        """Count what must not be, and keep a line about it."""
         self.counts[kind] += 1
         if len(self.troubles) < 50:
             self.troubles.append(f"{kind}: {line}")
@@ -47,7 +48,7 @@ class Judge:
                 self.words[f"{message['kind']}: {message['words']}"] += 1
                 if message["kind"] == "untranslated":
                     self.trouble("foreign exceptions", message["words"])
-            for number, index in enumerate(message.get("indices", ()), start=message.get("first", 0)):
+            for number, index in zip(message.get("numbers", ()), message.get("indices", ()), strict=True):
                 self.counts["acknowledged"] += 1
                 told = leaf_hash(item(writer, number)[0].to_bytes())
                 if self._told.setdefault(index, told) != told:
@@ -87,7 +88,7 @@ class Judge:
         except AssayError as error:
             self.trouble("not opened", f"nothing can be appended any more: {error.message}")
         else:
-            self.hear(writer, [{"indices": [index], "first": 0}])
+            self.hear(writer, [{"numbers": [0], "indices": [index]}])
             self.counts["went on"] += 1
             self.judge()
 

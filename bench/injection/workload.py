@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.ledger.log import SqlLog
-from assay.ledger.tlog.note import Checkpoint, NoteSigner
+from assay.ledger.tlog.note import NoteSigner
 from assay.provenance.asset import Digest
 from assay.provenance.entry import Entry, Fingerprint, Recovery
 from assay.provenance.errors import AssayError
@@ -42,9 +42,9 @@ def signer() -> NoteSigner:
 
 
 def item(writer: int, number: int) -> Item:
-    """Return what a writer appends as its number-th entry; every seventh keeps a recovery record."""
+    """Return what a writer appends as its number-th entry; every fiftieth keeps a recovery record."""
     recovery = None
-    if number % 7 == 0:
+    if number % 50 == 0:
         seed = b"%d %d" % (writer, number)
         value = hashlib.sha256(seed).digest()
         recovery = Recovery(value[:16], Fingerprint("pdq", value, 100), value * 40, value * 100)
@@ -90,7 +90,7 @@ def burn_calls(name: str, count: int) -> None:
         "fsync": lambda: os.fsync(null),
         "fdatasync": lambda: os.fdatasync(null),
         "ftruncate": lambda: os.ftruncate(null, 0),
-        "unlink": lambda: os.unlink(""),
+        "unlink": lambda: os.unlink(""),  # noqa: PTH108 - the call itself is meant
         "openat": lambda: os.open("", os.O_RDONLY),
         "pread64": lambda: os.pread(null, 0, 0),
     }
@@ -120,11 +120,14 @@ class Writer:
         self._answers = answers
         self._log: SqlLog | None = None
         self._next = 0
+        self._acknowledged: set[int] = set()
 
     def say(self, **message: Any) -> None:
+        """Send a message to the judge."""
         self._answers.send(json.dumps(message).encode())  # sendto: none of the calls that faults are put on
 
     def run(self) -> None:
+        """Do all steps, then close the log."""
         for what, count in steps(self.job):
             self._twice(what, count)
         self._twice("close", 0)
@@ -155,24 +158,26 @@ class Writer:
                 log.close()
             return
         log = self._open()
-        items = [item(self.job.writer, number) for number in range(first, first + count)]
+        numbers = [n for n in range(first, first + count) if n not in self._acknowledged]
+        items = [item(self.job.writer, number) for number in numbers]
         if what == "submit":
-            self._submit(log, items, first)
+            self._submit(log, numbers, items)
         elif what == "many":
-            self.say(indices=list(log.append_many(items)), first=first)
+            self._acknowledge(numbers, list(log.append_many(items)))
         else:
-            self.say(indices=[log.append(*items[0]).index], first=first)
-            head = Checkpoint.peek(log.checkpoint())
+            self._acknowledge(numbers, [log.append(*items[0]).index])
+            head = log.head()
             self.say(size=head.size, root=head.root.hex())
 
-    def _submit(self, log: SqlLog, items: Sequence[Item], first: int) -> None:
-        if not hasattr(log, "submit"):
-            self.say(indices=list(log.append_many(items)), first=first)
-            return
+    def _acknowledge(self, numbers: Sequence[int], indices: Sequence[int]) -> None:
+        self._acknowledged.update(numbers)
+        self.say(numbers=numbers, indices=indices)
+
+    def _submit(self, log: SqlLog, numbers: Sequence[int], items: Sequence[Item]) -> None:
         failed: AssayError | None = None
-        for number, pending in enumerate([log.submit(*one) for one in items], start=first):
+        for number, pending in zip(numbers, [log.submit(*one) for one in items], strict=True):
             try:
-                self.say(indices=[pending.index(60)], first=number)
+                self._acknowledge([number], [pending.index(60)])
             except AssayError as error:
                 failed = error
         if failed is not None:
@@ -250,6 +255,7 @@ class Broker:
         return said, os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
+        """End the broker."""
         self._socket.close()
         os.waitpid(self.pid, 0)
 
