@@ -45,7 +45,7 @@ class Appender:
         leaves = [entry.to_bytes() for entry, _ in items]
         with self._lock:
             edge, self._edge = self._edge, None
-            with self._store.writing() as tx:
+            with self._store.appending() as tx:
                 old = tx.head(lock=True)
                 if edge is None or (edge.frontier.size, edge.frontier.root()) != (old.size, old.root):
                     edge = self._reloaded(tx, old)

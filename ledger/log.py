@@ -58,7 +58,7 @@ class SqlLog:
         self._vkeys = tuple(vkeys)
         self._cache = TileCache()
         self._reader = threading.Lock()
-        self._believed = ""
+        self._believed = "", Checkpoint(origin, 0, EMPTY_ROOT)
         self._refusal = ""
         self._appender = Appender(store, signer, self._verified) if signer else None
         self._writer = Writer(self._append, self.receipt)
@@ -132,18 +132,17 @@ class SqlLog:
 
     def _verified(self, head: Head) -> Checkpoint:
         """Return the head as its signed note says it; the columns beside the note are never believed."""
-        checkpoint = Checkpoint(self.origin, head.size, head.root)
-        if head.note == self._believed and checkpoint == Checkpoint.peek(head.note):
-            return checkpoint
-        try:
-            signed = Checkpoint.open(head.note, self._vkeys)
-        except MalformedError as error:
-            raise LedgerError(
-                f"the ledger's head cannot be trusted: {error.message}", hint=CHECK_HINT
-            ) from error
-        if checkpoint != signed:
+        note, checkpoint = self._believed
+        if head.note != note:
+            try:
+                checkpoint = Checkpoint.open(head.note, self._vkeys)
+            except MalformedError as error:
+                raise LedgerError(
+                    f"the ledger's head cannot be trusted: {error.message}", hint=CHECK_HINT
+                ) from error
+            self._believed = head.note, checkpoint
+        if checkpoint != Checkpoint(self.origin, head.size, head.root):
             raise LedgerError("the ledger's head differs from its signed checkpoint", hint=CHECK_HINT)
-        self._believed = head.note
         return checkpoint
 
     @property

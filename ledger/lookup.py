@@ -7,6 +7,7 @@ answers does not learn which of them was meant.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 
 from assay.provenance.entry import Entry, Recovery
@@ -29,6 +30,35 @@ def key_range(prefix: int, bits: int) -> tuple[int, int]:
         raise ValueError(f"not a prefix of {bits} bits: {prefix}")
     rest = KEY_BITS - bits
     return prefix << rest, ((prefix + 1) << rest) - 1
+
+
+_HASH = rb'"sha256:[0-9a-f]{64}"'
+_PLAIN = rb'"[ !#-\[\]-~]*"'
+_USUAL = re.compile(
+    rb'\{"digest":"(?P<digest>sha256:[0-9a-f]{64})"'
+    rb'(?:,"generator":%(plain)s)?(?:,"manifest":%(hash)s)?(?:,"manifest_label":"(?P<label>[ !#-\[\]-~]+)")?'
+    rb'(?:,"mark":\{"id":"(?P<id>[0-9a-f]+)","scheme":"(?P<scheme>[ !#-\[\]-~]+)"\})?,"media_type":%(plain)s'
+    rb'(?:,"recovery":%(hash)s)?(?:,"signer":%(hash)s)?,"size":[0-9]{1,15}(?:,"source_type":%(plain)s)?'
+    rb',"time":%(plain)s,"type":"assay\.entry/v1"\}' % {b"plain": _PLAIN, b"hash": _HASH}
+)
+
+
+def usual_names(leaf: bytes) -> tuple[bytes, ...] | None:
+    """Return the "<kind>:<value>" names whose hashes are the keys of a leaf, where it is a plain entry.
+
+    None where it is anything else, which may still be an entry: only a parser can tell. An audit reads
+    millions of leaves, and parsing them takes longer than hashing them.
+    """
+    found = _USUAL.fullmatch(leaf)
+    if found is None:
+        return None
+    digest, label, id_, scheme = found.group("digest", "label", "id", "scheme")
+    names = [b"digest:" + digest]
+    if label:
+        names.append(b"manifest:" + label)
+    if id_:
+        names.append(b"mark:" + scheme + b":" + id_)
+    return tuple(names)
 
 
 def leaf_keys(entry: Entry) -> list[int]:

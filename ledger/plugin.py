@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from assay.ledger.log import SqlLog
 from assay.ledger.tlog.note import NoteSigner
+
+if TYPE_CHECKING:
+    from assay.ledger.anchors.keeper import AnchorKeeper
+    from assay.provenance.net import Net
 
 
 class SqlLedger:
@@ -24,6 +30,28 @@ class SqlLedger:
         ``pins`` are checkpoints of it that are known from outside (see ``SqlLog.open``).
         """
         return SqlLog.open(url, origin, NoteSigner.from_seed(origin, seed), pins=pins)
+
+    @staticmethod
+    def keeper(
+        log: SqlLog,
+        anchors: Mapping[str, Mapping[str, Any]],
+        *,
+        home: Path,
+        now: Callable[[], dt.datetime],
+        read_secret: Callable[[str], bytes],
+        net: Callable[[], Net],
+        random: Callable[[int], bytes],
+    ) -> AnchorKeeper:
+        """Make the keeper of a log's anchors; ``anchors`` are the tables of the settings, by name.
+
+        The rest is what ``assay.ledger.anchors.context.Context`` says. Raises ConfigurationError, UsageError or
+        CredentialError where an anchor cannot be made of its table.
+        """
+        from assay.ledger.anchors.context import Context
+        from assay.ledger.anchors.keeper import AnchorKeeper, open_anchors
+
+        context = Context(home=home, now=now, read_secret=read_secret, net=net, random=random)
+        return AnchorKeeper(log, open_anchors(anchors, context), log.journal(now))
 
     @staticmethod
     def upgrade(url: str) -> tuple[int, Path | None]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from assay.ledger.lookup import leaf_keys, stored
+from assay.ledger.lookup import leaf_keys, stored, usual_names
 from assay.ledger.store.transaction import Transaction
 from assay.ledger.tlog.merkle import HASH_SIZE
 from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, subtree_roots
@@ -17,9 +18,11 @@ from assay.provenance.errors import AssayError
 
 SPAN = 1 << 2 * TILE_HEIGHT
 """Leaves under one tile of level 1: where a stretch begins."""
+_TOP_BIT = np.uint64(1 << 63)  # keys are stored as signed numbers, in the same order
 MAX_PROBLEMS = 100
 """Most problems listed one by one; the last line says how many more there are."""
 
+Numbers = npt.NDArray[np.uint64]
 Subtrees = list[tuple[int, bytes]]
 """Complete subtrees from left to right, each as (level, root)."""
 
@@ -50,14 +53,17 @@ class KeySum:
     @classmethod
     def of(cls, rows: list[tuple[int, int]], seed: int) -> KeySum:
         """Sum rows of (stored key, index)."""
-        if not rows:
-            return cls()
-        table = np.array(rows, dtype=np.int64).astype(np.uint64)
-        mixed = (table[:, 0] ^ np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(29)) ^ table[:, 1]) * np.uint64(0xBF58476D1CE4E5B9)
+        table = np.array(rows, dtype=np.int64).reshape(-1, 2)
+        return cls.mixed(table[:, 0].astype(np.uint64), table[:, 1].astype(np.uint64), seed)
+
+    @classmethod
+    def mixed(cls, keys: Numbers, indices: Numbers, seed: int) -> KeySum:
+        """Sum stored keys and indices, uint64 arrays of one length."""
+        mixed = (keys ^ np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(29)) ^ indices) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(32)) ^ np.uint64(seed)) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(29)
-        return cls(len(rows), int(mixed.sum()))
+        return cls(len(keys), int(mixed.sum()))
 
     def __add__(self, other: KeySum) -> KeySum:
         return KeySum(self.count + other.count, (self.total + other.total) % (1 << 64))
@@ -129,7 +135,7 @@ def _one_tile(
         pairs = range(0, size, HASH_SIZE)
         unlike = [start + at // HASH_SIZE for at in pairs if own[at : at + 32] != kept[at : at + 32]]
         found.unlike += unlike[: max(0, MAX_PROBLEMS + 1 - len(found.unlike))]
-    found.keys += KeySum.of(_keys(leaves, found.problems), seed)
+    found.keys += _keys(leaves, seed, found.problems)
 
 
 def _with_gaps(start: int, stop: int, leaves: dict[int, bytes], problems: Problems) -> bytes:
@@ -143,16 +149,31 @@ def _with_gaps(start: int, stop: int, leaves: dict[int, bytes], problems: Proble
     return b"".join(hashes)
 
 
-def _keys(leaves: list[tuple[int, bytes]], problems: Problems) -> list[tuple[int, int]]:
-    rows: list[tuple[int, int]] = []
+def _keys(leaves: list[tuple[int, bytes]], seed: int, problems: Problems) -> KeySum:
+    """Sum the look-up keys that follow from leaves."""
+    sha256 = hashlib.sha256
+    hashes: list[bytes] = []
+    indices: list[int] = []
+    others = KeySum()
     for index, data in leaves:
-        try:
-            keys = leaf_keys(Entry.from_bytes(data))
-        except AssayError as error:
-            problems.add(f"entry {index} cannot be read: {error.message}")
+        names = usual_names(data)
+        if names is None:
+            others += _parsed_keys(index, data, seed, problems)
             continue
-        rows += [(key, index) for key in sorted(set(stored(keys)))]
-    return rows
+        for name in names:
+            hashes.append(sha256(name).digest())
+            indices.append(index)
+    keys = np.frombuffer(b"".join(hashes), dtype=">u8")[:: HASH_SIZE // 8].astype(np.uint64)
+    return others + KeySum.mixed(keys ^ _TOP_BIT, np.array(indices, dtype=np.uint64), seed)
+
+
+def _parsed_keys(index: int, data: bytes, seed: int, problems: Problems) -> KeySum:
+    try:
+        keys = leaf_keys(Entry.from_bytes(data))
+    except AssayError as error:
+        problems.add(f"entry {index} cannot be read: {error.message}")
+        return KeySum()
+    return KeySum.of([(key, index) for key in set(stored(keys))], seed)
 
 
 def _roots(hashes: bytes) -> Subtrees:

@@ -105,6 +105,7 @@ class Store:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self.url = engine.url.render_as_string(hide_password=False)
+        self._kept: sa.Connection | None = None
         driver = engine.dialect.dbapi
         self._faults: tuple[type[Exception], ...] = (exc.SQLAlchemyError, driver.Error) if driver else ()
 
@@ -181,9 +182,30 @@ class Store:
         with self._translated(), self._connected(writing=True) as connection, connection.begin():
             yield Transaction(connection)
 
+    @contextmanager
+    def appending(self) -> Iterator[Transaction]:
+        """Run a block like ``writing``, on a connection that is kept for the next; for one thread at a time.
+
+        Getting a connection takes as long as a small append. After any failure the kept one is given up.
+        """
+        connection, self._kept = self._kept, None
+        with self._translated():
+            connection = connection or self._connected(writing=True)
+            try:
+                with connection.begin():
+                    yield Transaction(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._kept = connection
+
     def close(self) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        with self._translated():
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
+            self._engine.dispose()
 
 
 def _claim(file: Path) -> None:
@@ -249,7 +271,7 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:
         writing = connection.get_execution_options().get("assay_writing", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        connection.connection.cursor().execute("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
 def _prepare_postgresql(engine: sa.Engine, busy_seconds: float) -> None:

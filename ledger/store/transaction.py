@@ -25,6 +25,8 @@ from assay.provenance.errors import LedgerError
 
 MISSING_HINT = "create it with: assay ledger init, or a whole workspace with: assay init"
 _CHUNK = 4096
+_KEYS = 32768
+_LAST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,19 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
-    """What every append says, compiled once: SQLAlchemy's own execution costs more than SQLite's."""
+    """What is said for every entry, compiled once: SQLAlchemy's own execution costs more than SQLite's."""
 
     head: str
+    locked_head: str
     swap: str
-    entry: str
-    tail: str
-    key: str
+    add_entry: str
+    add_tail: str
+    add_key: str
+    leaf: str
+    leaves: str
+    tile: str
+    keys: str
+    keys_after: str
 
 
 @cache
@@ -56,18 +64,35 @@ def _statements(dialect: str) -> _Statements:
         raise LedgerError(f"no ledger can be kept in {dialect}", hint="use SQLite or PostgreSQL")
     module, style = known[dialect]
     to = module.dialect(paramstyle=style)
-    log = log_table.c
-    head = sa.select(log.schema, log.origin, log.vkey, log.size, log.root, log.note).with_for_update()
+    log, entries, tiles, keys = log_table.c, entries_table.c, tiles_table.c, keys_table.c
+    head = sa.select(log.schema, log.origin, log.vkey, log.size, log.root, log.note)
     swap = (
         sa.update(log_table)
         .where(log.size == sa.bindparam("old_size"), log.root == sa.bindparam("old_root"))
         .values(size=sa.bindparam("size"), root=sa.bindparam("root"), note=sa.bindparam("note"))
     )
+    first, last = sa.bindparam("first"), sa.bindparam("last")
+    leaves = sa.select(entries.idx, entries.data).where(entries.idx >= first, entries.idx < last)
+    some_keys = sa.select(keys.key, keys.idx).order_by(keys.key, keys.idx)
+    after = sa.or_(
+        sa.and_(keys.key == sa.bindparam("key"), keys.idx > sa.bindparam("index")),
+        keys.key.between(first, last),
+    )
+    statements = (
+        head,
+        head.with_for_update(),
+        swap,
+        *map(sa.insert, (entries_table, tail_table, keys_table)),
+        sa.select(entries.data).where(entries.idx == first),
+        leaves.order_by(entries.idx),
+        sa.select(tiles.hashes).where(tiles.level == first, tiles.number == last),
+        some_keys.where(keys.key.between(first, last)),
+        some_keys.where(after),
+    )
+    texts = [str(statement.compile(dialect=to)) for statement in statements]
+    # compiled, a limit would bring an offset with it
     return _Statements(
-        *(
-            str(s.compile(dialect=to))
-            for s in (head, swap, *map(sa.insert, (entries_table, tail_table, keys_table)))
-        )
+        *texts[:7], f"{texts[7]} LIMIT {_CHUNK}", texts[8], *(f"{t} LIMIT {_KEYS}" for t in texts[9:])
     )
 
 
@@ -83,6 +108,16 @@ class Transaction:
 
     def _cursor(self) -> Any:
         return self._connection.connection.cursor()
+
+    def _one(self, statement: str, *values: int) -> Any:
+        cursor = self._cursor()
+        cursor.execute(statement, values)
+        return cursor.fetchone()
+
+    def _all(self, statement: str, *values: int) -> list[tuple[int, Any]]:
+        cursor = self._cursor()
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())
 
     # The schema
 
@@ -101,14 +136,7 @@ class Transaction:
 
     def head(self, *, lock: bool = False) -> Head:
         """Return the head, held against other writers if ``lock``; an unknown schema raises LedgerError."""
-        if lock:
-            cursor = self._cursor()
-            cursor.execute(self._sql.head)
-            row = cursor.fetchone()
-        else:
-            c = log_table.c
-            query = sa.select(c.schema, c.origin, c.vkey, c.size, c.root, c.note)
-            row = self._connection.execute(query).one_or_none()
+        row = self._one(self._sql.locked_head if lock else self._sql.head)
         if row is None:
             raise LedgerError("the database holds no ledger", hint=MISSING_HINT)
         schema, origin, vkey, size, root, note = row
@@ -130,27 +158,20 @@ class Transaction:
 
     def add_entries(self, start: int, leaves: Sequence[bytes]) -> None:
         """Insert leaves at ``start`` and after."""
-        self._cursor().executemany(self._sql.entry, list(enumerate(leaves, start=start)))
+        self._cursor().executemany(self._sql.add_entry, list(enumerate(leaves, start=start)))
 
     def leaf(self, idx: int) -> bytes | None:
         """Return an entry's bytes."""
-        query = sa.select(entries_table.c.data).where(entries_table.c.idx == idx)
-        data = self._connection.execute(query).scalar()
-        return None if data is None else bytes(data)
+        row = self._one(self._sql.leaf, idx)
+        return None if row is None else bytes(row[0])
 
     def leaves(self, start: int, stop: int | None) -> Iterator[tuple[int, bytes]]:
         """Iterate over stored (index, leaf bytes) in [start, stop) in order, without a stop over all."""
-        at = start
-        while stop is None or at < stop:
-            query = sa.select(entries_table).where(entries_table.c.idx >= at).order_by(entries_table.c.idx)
-            if stop is not None:
-                query = query.where(entries_table.c.idx < stop)
-            rows = self._connection.execute(query.limit(_CHUNK)).all()
-            for idx, data in rows:
-                yield idx, bytes(data)
-            if len(rows) < _CHUNK:
-                return
-            at = rows[-1][0] + 1
+        end = _LAST if stop is None else stop
+        rows = self._all(self._sql.leaves, start, end)
+        while rows:
+            yield from rows
+            rows = self._all(self._sql.leaves, rows[-1][0] + 1, end) if len(rows) == _CHUNK else []
 
     # Tiles
 
@@ -166,16 +187,13 @@ class Transaction:
         if changed.sealed:
             self._connection.execute(sa.delete(tail_table))
         if changed.tail:
-            self._cursor().executemany(self._sql.tail, changed.tail)
+            self._cursor().executemany(self._sql.add_tail, changed.tail)
 
     def tile(self, level: int, number: int) -> bytes:
         """Return a tile's hashes, empty if the log does not have it."""
-        query = sa.select(tiles_table.c.hashes).where(
-            tiles_table.c.level == level, tiles_table.c.number == number
-        )
-        stored = self._connection.execute(query).scalar()
-        if stored is not None or level:
-            return bytes(stored or b"")
+        row = self._one(self._sql.tile, level, number)
+        if row is not None or level:
+            return bytes(row[0]) if row else b""
         rows = [row for row in self.tail() if row[0] // TILE_WIDTH == number]
         whole = [idx for idx, _ in rows] == [number * TILE_WIDTH + at for at in range(len(rows))]
         return b"".join(hash_ for _, hash_ in rows) if whole else b""
@@ -194,7 +212,7 @@ class Transaction:
 
     def add_keys(self, rows: list[tuple[int, int]]) -> None:
         """Insert (key, index) rows."""
-        self._cursor().executemany(self._sql.key, rows)
+        self._cursor().executemany(self._sql.add_key, rows)
 
     def drop_keys(self, idx: int, keys: Sequence[int]) -> None:
         """Delete keys of an entry, those of what was kept beside it."""
@@ -208,14 +226,12 @@ class Transaction:
 
     def keys(self, first: int, last: int) -> Iterator[list[tuple[int, int]]]:
         """Iterate over the (key, index) rows of keys in [first, last] in order, many at a time."""
-        c = keys_table.c
-        query = sa.select(c.key, c.idx).order_by(c.key, c.idx).limit(_CHUNK * 8)
-        rows = self._connection.execute(query.where(c.key.between(first, last))).all()
+        rows = self._all(self._sql.keys, first, last)
         while rows:
-            yield [(key, idx) for key, idx in rows]
+            yield rows
             key, idx = rows[-1]
-            rest = sa.or_(sa.and_(c.key == key, c.idx > idx), c.key.between(key + 1, last))
-            rows = self._connection.execute(query.where(rest)).all() if len(rows) == _CHUNK * 8 else []
+            more = len(rows) == _KEYS
+            rows = self._all(self._sql.keys_after, key, idx, key + 1, last) if more and key < last else []
 
     def has_key(self, key: int, idx: int) -> bool:
         """Say whether a key leads to an entry."""
