@@ -348,6 +348,11 @@ class SqlLog:
             ]
             return self._found(tx, sorted(item for item in near if item[0] <= MAX_DISTANCE)[:MAX_FOUND])
 
+    def fingerprints(self, start: int = 0, limit: int | None = None) -> Sequence[tuple[int, str, bytes]]:
+        """Return (index, algorithm, value) of the fingerprints kept from an index on, in order, ``limit`` at most."""
+        with self._store.reading() as tx:
+            return list(tx.recoveries.fingerprints(start, limit))
+
     def recovery(self, index: int) -> Recovery | None:
         """Return what is kept beside an entry; None if nothing was or it was erased."""
         with self._store.reading() as tx:

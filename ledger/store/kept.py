@@ -47,11 +47,12 @@ class RecoveryRows:
                 return
             at = rows[-1].idx
 
-    def fingerprints(self) -> Iterator[tuple[int, str, bytes]]:
-        """Iterate over (index, algorithm, value) of all fingerprints in order."""
+    def fingerprints(self, start: int = 0, limit: int | None = None) -> Iterator[tuple[int, str, bytes]]:
+        """Iterate over (index, algorithm, value) of the fingerprints from an index on, in order."""
         c = recoveries_table.c
         query = sa.select(c.idx, c.fingerprint_alg, c.fingerprint).where(c.fingerprint.is_not(None))
-        for idx, alg, value in self._connection.execute(query.order_by(c.idx)):
+        query = query.where(c.idx >= start).order_by(c.idx).limit(limit)
+        for idx, alg, value in self._connection.execute(query):
             yield idx, alg, bytes(value)
 
     def by_bands(self, bands: Sequence[int]) -> list[tuple[int, str, bytes]]:
