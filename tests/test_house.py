@@ -81,6 +81,8 @@ HOMES = {
     "jinja2": {"provenance.page"},
     "markupsafe": {"provenance.page"},  # jinja2's own
     "platformdirs": {"cli.door"},
+    "web3": {"ledger.anchors.chain"},
+    "eth_account": {"ledger.anchors.chain"},
     "urllib3": {"provenance.net"},
     "uvicorn": {"ledger.serving"},
     "starlette": {"ledger.serving"},
