@@ -115,13 +115,14 @@ class Store:
         file = _sqlite_file(url)
         if file is not None:
             _claim(file)
+        store = cls(_engine(url, busy_seconds))
         try:
-            store = cls(_engine(url, busy_seconds))
             if file is not None:
                 with store._translated(), store._engine.connect() as connection:
                     connection.connection.cursor().execute("PRAGMA journal_mode = WAL")
             store._fill(head)
         except BaseException:
+            store.close()
             if file is not None:
                 file.unlink(missing_ok=True)
             raise

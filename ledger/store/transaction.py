@@ -71,28 +71,31 @@ def _statements(dialect: str) -> _Statements:
         .where(log.size == sa.bindparam("old_size"), log.root == sa.bindparam("old_root"))
         .values(size=sa.bindparam("size"), root=sa.bindparam("root"), note=sa.bindparam("note"))
     )
-    first, last = sa.bindparam("first"), sa.bindparam("last")
+    first: sa.BindParameter[int] = sa.bindparam("first")
+    last: sa.BindParameter[int] = sa.bindparam("last")
     leaves = sa.select(entries.idx, entries.data).where(entries.idx >= first, entries.idx < last)
     some_keys = sa.select(keys.key, keys.idx).order_by(keys.key, keys.idx)
     after = sa.or_(
         sa.and_(keys.key == sa.bindparam("key"), keys.idx > sa.bindparam("index")),
         keys.key.between(first, last),
     )
-    statements = (
-        head,
-        head.with_for_update(),
-        swap,
-        *map(sa.insert, (entries_table, tail_table, keys_table)),
-        sa.select(entries.data).where(entries.idx == first),
-        leaves.order_by(entries.idx),
-        sa.select(tiles.hashes).where(tiles.level == first, tiles.number == last),
-        some_keys.where(keys.key.between(first, last)),
-        some_keys.where(after),
-    )
-    texts = [str(statement.compile(dialect=to)) for statement in statements]
-    # compiled, a limit would bring an offset with it
+    statements = {
+        "head": head,
+        "locked_head": head.with_for_update(),
+        "swap": swap,
+        "add_entry": sa.insert(entries_table),
+        "add_tail": sa.insert(tail_table),
+        "add_key": sa.insert(keys_table),
+        "leaf": sa.select(entries.data).where(entries.idx == first),
+        "leaves": leaves.order_by(entries.idx),
+        "tile": sa.select(tiles.hashes).where(tiles.level == first, tiles.number == last),
+        "keys": some_keys.where(keys.key.between(first, last)),
+        "keys_after": some_keys.where(after),
+    }
+    # added as text: compiled, a limit would bring an offset with it
+    limits = {"leaves": f" LIMIT {_CHUNK}", "keys": f" LIMIT {_KEYS}", "keys_after": f" LIMIT {_KEYS}"}
     return _Statements(
-        *texts[:7], f"{texts[7]} LIMIT {_CHUNK}", texts[8], *(f"{t} LIMIT {_KEYS}" for t in texts[9:])
+        **{name: f"{s.compile(dialect=to)}{limits.get(name, '')}" for name, s in statements.items()}
     )
 
 

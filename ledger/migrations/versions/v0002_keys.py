@@ -109,7 +109,8 @@ def _move_tail(connection: sa.Connection, tail: sa.Table, size: int) -> None:
     if not width:
         return
     where = sa.text("level = 0 AND number = :number").bindparams(number=number)
-    query = sa.select(sa.column("hashes")).select_from(sa.table("tiles")).where(where)
+    hashes: sa.ColumnClause[bytes] = sa.column("hashes")
+    query = sa.select(hashes).select_from(sa.table("tiles")).where(where)
     data = bytes(connection.execute(query).scalar() or b"")
     rows = [{"idx": number * 256 + at, "hash": data[at * 32 : at * 32 + 32]} for at in range(len(data) // 32)]
     if rows:
