@@ -28,7 +28,7 @@ from assay.ledger.tlog.merkle import (
     root,
     verify_inclusion,
 )
-from assay.ledger.tlog.note import Checkpoint, Signer, sign_note
+from assay.ledger.tlog.note import Checkpoint, Signer, merge_signatures, sign_note
 from assay.ledger.tlog.proof import Proof, read_receipt, verify_receipt
 from assay.ledger.tlog.tiles import TileCache, tile_reader, width_at
 from assay.ledger.writer import Pending, Writer
@@ -258,11 +258,9 @@ class SqlLog:
                 f"the checkpoint at size {checkpoint.size} is of another tree than this ledger's",
                 hint=CHECK_HINT,
             )
-        text, _, signatures = note.rpartition("\n\n")
         with self._store.writing() as tx:
-            kept = tx.checkpoints.get(checkpoint.size) or ""
-            lines = [*kept.rpartition("\n\n")[2].splitlines(), *signatures.splitlines()]
-            merged = f"{text}\n\n" + "".join(f"{line}\n" for line in dict.fromkeys(lines))
+            kept = tx.checkpoints.get(checkpoint.size)
+            merged = merge_signatures(kept, note) if kept else note
             tx.checkpoints.put(checkpoint.size, merged)
         return merged
 

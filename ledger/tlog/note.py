@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Protocol, TypeVar
 
 from cryptography.exceptions import InvalidSignature
@@ -27,6 +29,8 @@ MAX_TREE_SIZE = (1 << 63) - 1  # what a signed 64-bit column holds
 ED25519 = 1
 """The signature type of plain Ed25519 note signatures."""
 _SIGNATURE = "— "  # em dash U+2014, space
+_NO_NAME = re.compile(r"[\s+\x00-\x1f\ud800-\udfff]")
+_NO_NOTE = re.compile(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]")
 
 
 def decode_base64(text: str) -> bytes:
@@ -52,16 +56,11 @@ def parse_decimal(text: str) -> int:
 
 def check_name(name: str) -> None:
     """Raise MalformedError unless a note can carry a signature under this key name."""
-    if not name or "+" in name or any(c.isspace() or ord(c) < 0x20 or is_surrogate(c) for c in name):
+    if not name or _NO_NAME.search(name):
         raise MalformedError(
             f"not a key name: {safe_text(name, 80)!r}",
             hint="neither spaces nor plus signs, as in example.org/ledger",
         )
-
-
-def is_surrogate(character: str) -> bool:
-    """Say whether this is half of a UTF-16 pair: no character of a note."""
-    return 0xD800 <= ord(character) < 0xE000
 
 
 def key_id(name: str, algorithm: int, public: bytes) -> bytes:
@@ -147,7 +146,7 @@ class NoteSigner:
         """The raw public key, 32 bytes."""
         return self._key.public_key().public_bytes_raw()
 
-    @property
+    @cached_property
     def vkey(self) -> str:
         """The verifier key in text, ``name+id+base64``."""
         return Verifier(self.name, self.public).vkey
@@ -229,9 +228,14 @@ def signature_line(name: str, identifier: bytes, signature: bytes) -> str:
     return f"{_SIGNATURE}{name} {base64.b64encode(identifier + signature).decode()}\n"
 
 
+@cache
+def _identifier(vkey: str) -> bytes:
+    return Verifier.parse(vkey).id
+
+
 def sign_note(text: str, signer: Signer) -> str:
     """Return the signed note; ``text`` ends in a newline."""
-    identifier = Verifier.parse(signer.vkey).id
+    identifier = _identifier(signer.vkey)
     return f"{text}\n{signature_line(signer.name, identifier, signer.sign(text.encode()))}"
 
 
@@ -239,7 +243,7 @@ def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """Return a note's text and its signatures (name, key id ‖ signature), unverified; raises MalformedError."""
     if len(note) > MAX_NOTE_BYTES:
         raise MalformedError(f"the note is longer than {MAX_NOTE_BYTES} characters")
-    if any((ord(c) < 0x20 and c != "\n") or is_surrogate(c) for c in note):
+    if _NO_NOTE.search(note):
         raise MalformedError("the note holds control characters or is not Unicode text")
     head, blank, tail = note.rpartition("\n\n")
     if not blank or not head or not tail.endswith("\n"):
