@@ -25,6 +25,8 @@ ledger = LazyGroup(
         "find": ("assay.cli.ledger:find", "Find entries by file, digest, mark or manifest."),
         "receipt": ("assay.cli.ledger:receipt", "Print or check a receipt."),
         "check": ("assay.cli.ledger:check", "Re-derive everything and name what is wrong."),
+        "anchor": ("assay.cli.anchor:anchor", "Publish the newest checkpoint to the ledger's anchors."),
+        "anchors": ("assay.cli.anchor:anchors", "List what was anchored, and what it proves."),
         "upgrade": ("assay.cli.ledger:upgrade", "Bring the database to this program's schema."),
     },
 )

@@ -43,6 +43,7 @@ class Asked:
     policy: str | None
     checks: tuple[str, ...] | None
     reference: Path | None
+    online: bool
 
 
 @click.command()
@@ -58,6 +59,7 @@ class Asked:
     "--reference", type=FILE, metavar="FILE", help="An original to compare with, besides the ledger."
 )
 @click.option("--fail-on", default="", metavar="VERDICT,…", help="Verdicts that exit 1 as a conflict does.")
+@click.option("--online", is_flag=True, help="Let the check of outside anchors ask the network.")
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Files examined at a time."
 )
@@ -71,10 +73,11 @@ def verify(
     checks: str,
     reference: Path | None,
     fail_on: str,
+    online: bool,
     jobs: int,
     as_json: bool,
 ) -> None:
-    """Examine files of unknown history, offline, and say what can be defended about each.
+    """Examine files of unknown history, offline unless told otherwise, and say what can be defended about each.
 
     Folders are searched for files. Verdicts: source-confirmed, source-recovered, marked-ai, conflict,
     inconclusive; docs/verdicts.md says what each means and does not mean.
@@ -90,7 +93,8 @@ def verify(
         raise click.UsageError(
             f"--report writes .html or .json, not {report_path.suffix or 'a file without suffix'}"
         )
-    asked = Asked(policy_name, tuple(c.strip() for c in checks.split(",") if c.strip()) or None, reference)
+    named = tuple(c.strip() for c in checks.split(",") if c.strip()) or None
+    asked = Asked(policy_name, named, reference, online)
     workspace = open_workspace(ctx)
     codes: list[int] = []
     kept: list[Report] = []
@@ -151,7 +155,9 @@ def _answers(
 
 def _examine(workspace: Workspace, asked: Asked, path: Path) -> Report | AssayError:
     try:
-        return workspace.verify(path, policy=asked.policy, checks=asked.checks, reference=asked.reference)
+        return workspace.verify(
+            path, policy=asked.policy, checks=asked.checks, reference=asked.reference, online=asked.online
+        )
     except AssayError as error:
         return error
 

@@ -6,10 +6,12 @@ One protocol for every kind; the records are the ledger's own bookkeeping. Forma
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
+
+from assay.provenance.errors import AssayError
 
 EMPTY: Mapping[str, Any] = {}
 
@@ -65,6 +67,39 @@ class Judgement:
     time: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """An anchor's record, and what it is worth now."""
+
+    record: AnchorRecord
+    judgement: Judgement
+
+    def to_json(self) -> dict[str, object]:
+        """Return the form used in reports and by ``assay ledger anchors``."""
+        record, judgement = self.record, self.judgement
+        return {
+            "name": record.name,
+            "kind": record.kind,
+            "target": record.target,
+            "size": record.size,
+            "root": record.root.hex(),
+            "state": record.state,
+            "standing": str(judgement.standing),
+            "time": judgement.time or None,
+            "says": judgement.says,
+            "created": record.created,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of asking one anchor: where its record stands, if there is one, and what went wrong, if anything."""
+
+    name: str
+    anchored: Anchored | None
+    problem: AssayError | None = None
+
+
 class Journal(Protocol):
     """Where anchors keep their records; what ``save`` was given is durable when it returns."""
 
@@ -105,6 +140,35 @@ class Anchor(Protocol):
     def judge(self, record: AnchorRecord, *, online: bool) -> Judgement:
         """Check what a record proves; asks the network only if ``online``, never raises NetworkError."""
         ...
+
+
+class Keeper(Protocol):
+    """Publishes a ledger's checkpoints to the anchors of the settings, and says what that proves of its entries."""
+
+    def publish(self, names: Sequence[str] = ()) -> list[Outcome]:
+        """Anchor the newest checkpoint with these anchors, or all; one outcome each.
+
+        Raises UsageError for a name that the settings do not have, and for an empty ledger.
+        """
+        ...
+
+    def advance(self, names: Sequence[str] = ()) -> list[Outcome]:
+        """Move all unfinished records of these anchors, or all, as far as they go; one outcome a record."""
+        ...
+
+    def standing(self, index: int, *, online: bool) -> list[Anchored]:
+        """Return the records that cover an entry, the earliest of each anchor first, judged until one proves it."""
+        ...
+
+    def listing(self, size: int = 0, *, online: bool) -> list[Anchored]:
+        """Return all records, or those of the checkpoint at ``size``, oldest first, judged."""
+        ...
+
+
+def earliest(found: Iterable[Anchored]) -> Anchored | None:
+    """Return the record that proves the earliest time, None where none proves any."""
+    proven = [a for a in found if a.judgement.standing is Standing.OK and a.judgement.time]
+    return min(proven, key=lambda a: (a.judgement.time, a.record.size), default=None)
 
 
 def checkpoint_text(note: str) -> bytes:

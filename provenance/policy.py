@@ -17,10 +17,13 @@ class Policy:
     """
 
     name: str = "newsroom"
-    version: int = 1
+    version: int = 2
     changed_area: float = 0.02
     llr_cap: float = 3.0
-    checks: tuple[str, ...] = ("manifest", "metadata", "mark", "known-marks", "receipt", "agreement")
+    checks: tuple[str, ...] = (
+        *("manifest", "metadata", "mark", "known-marks"),
+        *("receipt", "anchor", "agreement"),
+    )
 
     @property
     def id(self) -> str:

@@ -137,13 +137,18 @@ class Report:
             "manifest": self.manifest.to_json(),
             "evidence": [e.to_json() for e in self.evidence],
             "conflicts": [c.to_json() for c in self.conflicts],
-            "recovered": self.recovered.to_json() if self.recovered else None,
+            "recovered": {**self.recovered.to_json(), "anchors": self._anchors()} if self.recovered else None,
             "without": self.without,
             "policy": self.policy,
             "trust": list(self.trust),
             "engines": self.engines,
             "time": self.time,
         }
+
+    def _anchors(self) -> list[dict[str, object]]:
+        """Return what anchors say of the recovered entry, as the anchor check saw it."""
+        found = (e.details.get("anchors") for e in self.evidence if e.check == "anchor")
+        return list(next(found, None) or [])
 
     def dumps(self) -> str:
         """Return the report as one line of ASCII JSON."""

@@ -18,6 +18,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from assay.provenance.anchor import Keeper
 from assay.provenance.claim import Claim
 from assay.provenance.credentials.engine import Anchors
 from assay.provenance.errors import AssayError, ConfigurationError, CredentialError, UsageError
@@ -27,6 +28,7 @@ from assay.provenance.keys.signers import (
     Signer,
     SignerContext,
     open_signer,
+    read_secret,
     write_key,
     write_secret,
 )
@@ -170,6 +172,27 @@ class Workspace:
         return int(schema), copy
 
     @cached_property
+    def keeper(self) -> Keeper | None:
+        """What publishes the ledger to the anchors of the settings; None where the ledger keeps no journal.
+
+        Raises ConfigurationError or CredentialError where an anchor's settings are of no use.
+        """
+        if not hasattr(self.log, "journal"):
+            return None
+        from assay.provenance.net import Net
+
+        made = load_plugin("assay.logs", "sql").keeper(
+            self.log,
+            self.settings.anchors,
+            home=self.home,
+            now=self.now,
+            read_secret=lambda uri: read_secret(uri, self.home, self._secrets.environ),
+            net=Net,
+            random=self.random,
+        )
+        return cast(Keeper, made)
+
+    @cached_property
     def fingerprinter(self) -> Fingerprinter:
         """The maker of fingerprints and sketches."""
         return cast(Fingerprinter, load_plugin("assay.fingerprints", "pdq")())
@@ -225,15 +248,16 @@ class Workspace:
         policy: str | None = None,
         checks: tuple[str, ...] | None = None,
         reference: Path | None = None,
+        online: bool = False,
     ) -> Report:
         """Examine one file and return the report; raises InputError only where there is nothing to report on.
 
         ``policy`` is a policy's name, by default the workspace's; ``checks`` narrows the checks it names;
-        ``reference`` is an original to compare with besides.
+        ``reference`` is an original to compare with besides; ``online`` lets the anchor check ask the network.
         """
         now = self.now()
         chosen = _policy(policy or self.settings.policy, checks)
-        witnesses = self.checks(now, chosen)
+        witnesses = self.checks(now, chosen, online=online)
         if reference:
             from assay.provenance.checks.reference import ReferenceCheck
 
@@ -267,9 +291,10 @@ class Workspace:
         except AssayError:
             return None
 
-    def checks(self, now: dt.datetime, policy: Policy) -> list[Check]:
-        """Assemble the witnesses that a policy names, in its order."""
+    def checks(self, now: dt.datetime, policy: Policy, *, online: bool = False) -> list[Check]:
+        """Assemble the witnesses that a policy names, in its order; only the anchor check is ever online."""
         from assay.provenance.checks.agreement import AgreementCheck
+        from assay.provenance.checks.anchor import AnchorCheck
         from assay.provenance.checks.manifest import ManifestCheck
         from assay.provenance.checks.marks import KnownMarksCheck, MarkCheck
         from assay.provenance.checks.metadata import MetadataCheck
@@ -284,6 +309,7 @@ class Workspace:
                 cast(KnownMarks, load_plugin("assay.knownmarks", "imwatermark")())
             ),
             "receipt": lambda: ReceiptCheck(self.log, self.fingerprinter, anchors, lists, now),
+            "anchor": lambda: AnchorCheck(lambda: self.keeper, online=online),
             "agreement": AgreementCheck,
         }
         return [makers[name]() for name in policy.checks if name in makers]

@@ -22,6 +22,9 @@ from assay.provenance.keys.certificates import DEVELOPMENT, describe, eku_proble
 Passphrase = Callable[[str], bytes | None]
 """Called with what it is for; returns the passphrase, or None where nobody can give one."""
 
+MAX_SECRET_BYTES = 1 << 16
+"""Most bytes read of a key file."""
+
 _CURVES: dict[str, tuple[str, hashes.HashAlgorithm]] = {
     "secp256r1": ("es256", hashes.SHA256()),
     "secp384r1": ("es384", hashes.SHA384()),
@@ -122,19 +125,7 @@ class FileSigner(KeySigner):
     def open(cls, rest: str, chain: bytes, context: SignerContext) -> FileSigner:
         """Read the key file; raises CredentialError if it is missing, readable by others or of no use."""
         path = Path(rest).expanduser()
-        try:
-            with path.open("rb") as stream:
-                mode = os.fstat(stream.fileno()).st_mode
-                private = stream.read(1 << 16)
-        except OSError as error:
-            raise CredentialError(
-                f"the signing key cannot be read: {error.strerror}", path=path, hint="see 'assay keys show'"
-            ) from error
-        if os.name == "posix" and mode & 0o077:
-            raise CredentialError(
-                "other users can read the signing key", path=path, hint=f"chmod 0400 {path}"
-            )
-        return cls(private, chain, str(path), context.passphrase)
+        return cls(_read_file(path), chain, str(path), context.passphrase)
 
 
 class EnvironmentSigner(KeySigner):
@@ -143,12 +134,41 @@ class EnvironmentSigner(KeySigner):
     @classmethod
     def open(cls, rest: str, chain: bytes, context: SignerContext) -> EnvironmentSigner:
         """Read the variable; raises CredentialError if it is not set or of no use."""
-        private = context.environ.get(rest)
-        if not private:
-            raise CredentialError(
-                f"the environment variable {rest} holds no key", hint="set it to a PKCS#8 PEM key"
-            )
-        return cls(private.encode(), chain, f"env:{rest}", context.passphrase)
+        return cls(_read_variable(rest, context.environ), chain, f"env:{rest}", context.passphrase)
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            secret = stream.read(MAX_SECRET_BYTES)
+    except OSError as error:
+        raise CredentialError(
+            f"the key cannot be read: {error.strerror}", path=path, hint="see 'assay keys show'"
+        ) from error
+    if os.name == "posix" and mode & 0o077:
+        raise CredentialError("other users can read the key", path=path, hint=f"chmod 0400 {path}")
+    return secret
+
+
+def _read_variable(name: str, environ: Mapping[str, str]) -> bytes:
+    secret = environ.get(name)
+    if not secret:
+        raise CredentialError(f"the environment variable {name} holds no key", hint=f"set {name}")
+    return secret.encode()
+
+
+def read_secret(uri: str, home: Path, environ: Mapping[str, str]) -> bytes:
+    """Return what a ``file:`` or ``env:`` URI names, as it is; a bare path means ``file:``, relative to ``home``.
+
+    Raises CredentialError where there is nothing, or others can read the file; UsageError for another kind of URI.
+    """
+    scheme, colon, rest = uri.partition(":")
+    if colon and scheme == "env":
+        return _read_variable(rest, environ)
+    if colon and scheme != "file":
+        raise UsageError(f"unknown kind of key {scheme!r}", hint="one of env, file")
+    return _read_file(home / Path(rest if colon else uri).expanduser())
 
 
 def open_signer(uri: str, chain: bytes, context: SignerContext) -> Signer:
