@@ -26,7 +26,8 @@ dev: $(VENV)/test            ## editable install, and a folder of links for edit
 
 bench: $(VENV)/test          ## tables against peers and limits; with ASSAY_CORPUS also marks and recovery
 	$(BIN)/python bench/core.py
-	$(BIN)/python bench/ledger.py $(if $(ASSAY_CORPUS),--recovery)
+	$(BIN)/python bench/ledger.py
+	$(if $(ASSAY_CORPUS),$(BIN)/python bench/fingerprint.py)
 	$(if $(ASSAY_CORPUS),$(BIN)/python bench/recovery.py --photos $(HELD_OUT))
 	$(if $(ASSAY_CORPUS),$(BIN)/python bench/watermark.py --photos $(HELD_OUT) --negatives $(HELD_OUT) --crops 500)
 

@@ -1,58 +1,38 @@
-"""Measure the ledger: append, receipt and look-up rates against an fsync probe, and recovery by fingerprint.
+"""Measure the ledger against the disk's own fsync and a peer: appends, proofs, audit, bytes a leaf, cost by size.
 
-    python bench/ledger.py                      rates
-    python bench/ledger.py --recovery           also false matches and recompressed photographs, some minutes
+    python bench/ledger.py                       rates at 100,000 entries, about a minute
+    python bench/ledger.py --curve 7             the same at 10^3 … 10^7 entries (ten minutes, 8 GB of disk)
+    python bench/ledger.py --curve 7 --plot docs/ledger-cost.png     … drawn (needs matplotlib)
 
-``--recovery`` reads pictures from ASSAY_CORPUS (its ``detect/image/images.json``) and from scikit-image. The
-pictures logged and the unrelated pictures asked for share no source: corpus pictures are split by repository,
-scikit-image's are only logged, synthetic ones have separate seeds.
+pymerkle is measured beside it where it is installed. It keeps a Merkle tree alone: no signed head, no look-ups,
+and its database does not wait for the disk. The fsync probe appends 4 KiB and waits for it, before and after
+each row; a ratio of 1 would be a ledger that costs nothing but the disk.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
+import sqlite3
+import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance
+from entries import ORIGIN, SCHEME, SIGNER, new_entry, new_log, show
 
-from assay.ledger.likeness.fingerprint import PdqFingerprinter
 from assay.ledger.log import SqlLog
-from assay.ledger.tlog.note import NoteSigner
 from assay.ledger.tlog.proof import verify_receipt
 from assay.provenance.asset import Digest
-from assay.provenance.entry import Entry, Fingerprint, Recovery
+from assay.provenance.entry import Fingerprint, Recovery
 from assay.provenance.mark import Mark
-from assay.provenance.media import Media, Samples
 
-ORIGIN = "bench.example/ledger"
-SCHEME = "org.example.mark.1"
-
-
-def new_log(folder: str) -> SqlLog:
-    return SqlLog.create(f"sqlite:///{folder}/ledger.db", ORIGIN, NoteSigner.from_seed(ORIGIN, bytes(32)))
-
-
-def new_entry(number: int, recovery: Recovery | None = None) -> Entry:
-    return Entry(
-        digest=Digest.of(b"%d" % number),
-        media_type="image/jpeg",
-        size=number,
-        time="2026-11-21T08:00:00Z",
-        mark=Mark(SCHEME, f"{number:016x}"),
-        manifest=Digest.of(b"manifest %d" % number),
-        manifest_label=f"urn:c2pa:{number:08x}",
-        signer=Digest.of(b"signer"),
-        recovery=recovery.digest if recovery else None,
-        source_type="trainedAlgorithmicMedia",
-        generator="bench/1",
-    )
+BATCHES = (1, 10, 100, 256, 1000, 4096)
+FILL = 4096
 
 
 def per_second(action: Callable[[int], object], count: int) -> float:
@@ -62,264 +42,252 @@ def per_second(action: Callable[[int], object], count: int) -> float:
     return count / (time.perf_counter() - start)
 
 
-def fsync_rate(folder: str) -> float:
-    """Return how often a second this disk makes 4 KiB durable."""
+def fsync_rate(folder: str, count: int = 300) -> float:
+    """Return how often a second this disk makes 4 KiB more durable."""
     with (Path(folder) / "probe").open("wb", buffering=0) as file:
 
         def once(_: int) -> None:
             file.write(bytes(4096))
             os.fdatasync(file.fileno())
 
-        return per_second(once, 200)
+        return per_second(once, count)
 
 
-def rates(size: int) -> dict[str, float]:
-    rng = np.random.default_rng(1)
+def appending(log: SqlLog, folder: str, at: int) -> dict[str, float]:
+    """Measure commits of several sizes, the probe before and after each."""
     result: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as folder, new_log(folder) as log:
-        result["fsync/s"] = fsync_rate(folder)
-        at = 0
-        for batch in (1, 10, 100, 1000):
-            rounds = max(3, 300 // batch)
+    for batch in BATCHES:
+        rounds = max(8, min(1000, 40_000 // batch))
+        groups = [[(new_entry(at + r * batch + n), None) for n in range(batch)] for r in range(rounds)]
+        at += batch * rounds
+        before = fsync_rate(folder)
+        times = []
+        for group in groups:
             start = time.perf_counter()
-            for _ in range(rounds):
-                log.append_many([(new_entry(number), None) for number in range(at, at + batch)])
-                at += batch
-            result[f"append/s, {batch} a commit"] = rounds * batch / (time.perf_counter() - start)
-        records = [
-            Recovery(
-                rng.bytes(16), Fingerprint("pdq", rng.bytes(32), 100), rng.bytes(6000), rng.bytes(20_000)
-            )
-            for _ in range(500)
-        ]
-        items = [(new_entry(at + number, record), record) for number, record in enumerate(records)]
-        start = time.perf_counter()
-        log.append_many(items)
-        result["append/s with recovery records, 500 a commit"] = len(items) / (time.perf_counter() - start)
-        result["append/s with recovery record and receipt, 1 a commit"] = per_second(
-            lambda number: log.append(*items[number]), 200
-        )
-        while log.size < size:
-            at = log.size
-            log.append_many([(new_entry(number), None) for number in range(at, min(size, at + 5000))])
-        result["entries now"] = log.size
-        places = [int(place) for place in rng.integers(0, log.size, 500)]
-        receipts = [log.receipt(place) for place in places[:50]]
-        result["receipt/s"] = per_second(lambda number: log.receipt(places[number]), 500)
-        vkeys = [NoteSigner.from_seed(ORIGIN, bytes(32)).vkey]
-        result["verify receipt/s"] = per_second(
-            lambda number: verify_receipt(receipts[number % 50], vkeys), 500
-        )
-        result["find digest/s"] = per_second(lambda number: log.find_digest(Digest.of(b"%d" % number)), 300)
-        result["find mark/s"] = per_second(lambda number: log.find_mark(Mark(SCHEME, f"{number:016x}")), 300)
-        prints = [record.fingerprint for record in records if record.fingerprint]
-        result["find fingerprint/s"] = per_second(lambda number: log.find_fingerprint(prints[number]), 300)
-        start = time.perf_counter()
-        problems = log.check()
-        result["audit entries/s"] = log.size / (time.perf_counter() - start)
-        result["audit problems"] = len(problems)
+            log.append_many(group)
+            times.append(time.perf_counter() - start)
+        probe = (before + fsync_rate(folder)) / 2
+        commits = rounds / sum(times)
+        result[f"{batch} a commit: entries/s"] = commits * batch
+        result[f"{batch} a commit: p99 ms"] = float(np.percentile(times, 99)) * 1000
+        if batch == 1:
+            result["1 a commit: commits per fsync of the probe"] = commits / probe
+            result["fsync/s of the probe"] = probe
     return result
 
 
-# Recovery
+def group_commit(log: SqlLog, at: int, writers: int = 8, each: int = 2000) -> float:
+    """Return entries a second when threads submit one by one and wait for each hundred."""
+    entries = [[new_entry(at + w * each + n) for n in range(each)] for w in range(writers)]
+
+    def work(mine: int) -> None:
+        waiting = []
+        for entry in entries[mine]:
+            waiting.append(log.submit(entry))
+            if len(waiting) == 100:
+                for pending in waiting:
+                    pending.index()
+                waiting = []
+
+    threads = [threading.Thread(target=work, args=(w,)) for w in range(writers)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return writers * each / (time.perf_counter() - start)
 
 
-def synthetic(seed: int) -> Samples:
-    """Return a picture of random clouds and shapes, unlike any other seed's."""
-    rng = np.random.default_rng(seed)
-    height, width = (int(side) for side in rng.integers(256, 512, 2))
-    picture = np.zeros((height, width, 3))
-    for octave in range(2, 7):
-        grid = rng.normal(size=(1 << octave, 1 << octave, 3)) * 90 / octave
-        layers = [Image.fromarray(grid[..., c].astype(np.float32)).resize((width, height)) for c in range(3)]
-        picture += np.stack([np.asarray(layer) for layer in layers], axis=-1)
-    picture += 128
-    down, across = np.mgrid[0:height, 0:width]
-    for _ in range(int(rng.integers(2, 8))):
-        y, x, radius = rng.integers(0, height), rng.integers(0, width), rng.integers(20, 120)
-        picture[np.hypot(down - y, (across - x) * rng.uniform(0.4, 2.5)) < radius] = rng.integers(0, 256, 3)
-    return np.clip(picture, 0, 255).astype(np.uint8)
-
-
-def varied(picture: Samples, rng: np.random.Generator) -> Samples:
-    """Return a crop of 60 to 100 % a side, perhaps mirrored, in another light."""
-    height, width = picture.shape[:2]
-    tall, wide = (int(side * rng.uniform(0.6, 1.0)) for side in (height, width))
-    top, left = int(rng.integers(0, height - tall + 1)), int(rng.integers(0, width - wide + 1))
-    part = picture[top : top + tall, left : left + wide]
-    image = Image.fromarray(np.ascontiguousarray(part[:, ::-1] if rng.random() < 0.5 else part))
-    return np.asarray(ImageEnhance.Brightness(image).enhance(rng.uniform(0.8, 1.2)))
-
-
-def recompressed(picture: Samples) -> Samples:
-    """Return the picture at half size through JPEG at quality 75."""
-    image = Image.fromarray(picture)
-    buffer = io.BytesIO()
-    image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS).save(
-        buffer, "JPEG", quality=75
+def with_recovery(log: SqlLog, at: int) -> dict[str, float]:
+    rng = np.random.default_rng(1)
+    kept = [
+        Recovery(rng.bytes(16), Fingerprint("pdq", rng.bytes(32), 100), rng.bytes(6000), rng.bytes(20_000))
+        for _ in range(500)
+    ]
+    items = [(new_entry(at + number, record), record) for number, record in enumerate(kept)]
+    start = time.perf_counter()
+    log.append_many(items)
+    result = {"append/s with recovery records, 500 a commit": len(items) / (time.perf_counter() - start)}
+    result["append/s with recovery record and receipt, 1 a commit"] = per_second(
+        lambda number: log.append(*items[number]), 200
     )
-    return np.asarray(Image.open(buffer))
-
-
-def load(file: Path) -> Samples:
-    image = Image.open(file).convert("RGB")
-    image.thumbnail((640, 640))
-    return np.asarray(image)
-
-
-def sources(corpus: Path) -> tuple[list[Path], list[Path]]:
-    """Return (pictures to log, pictures to ask for), split by repository."""
-    import skimage
-
-    index = json.loads((corpus / "detect" / "image" / "images.json").read_text())
-    sides: tuple[list[Path], list[Path]] = ([], [])
-    for item in index:
-        side = Digest.of(item["repo"].encode()).value[0] & 1
-        file = corpus / "detect" / "image" / item["file"]
-        if file.is_file():
-            sides[side].append(file)
-    data = Path(skimage.__file__).parent / "data"
-    sides[0].extend(sorted(file for file in data.iterdir() if file.suffix in (".png", ".jpg")))
-    return sides
-
-
-def variations(files: list[Path], count: int, seed: int) -> Iterator[Samples]:
-    """Yield pictures: three in four varied from the files, one in four synthetic."""
-    rng = np.random.default_rng(seed)
-    pictures: dict[int, Samples] = {}
-    for number in range(count):
-        if number % 4 == 3:
-            yield synthetic(seed * 1_000_000 + number)
-            continue
-        place = number % len(files)
-        if place not in pictures:
-            pictures[place] = load(files[place])
-        yield varied(pictures[place], rng)
-
-
-def painted(picture: Samples, box: tuple[float, float, float, float]) -> Samples:
-    """Return the picture with something striped painted over a part (left, top, width, height)."""
-    height, width = picture.shape[:2]
-    rows = slice(int(box[1] * height), int((box[1] + box[3]) * height))
-    columns = slice(int(box[0] * width), int((box[0] + box[2]) * width))
-    edited = picture.copy()
-    down, across = np.indices(edited[rows, columns].shape[:2])
-    edited[rows, columns] = np.array([40, 110, 190]) + (20 * np.sin(across / 7 + down / 5))[..., None]
-    return recompressed(edited)
-
-
-def overlap(one: tuple[float, ...], two: tuple[float, ...]) -> float:
-    """Return intersection over union of (left, top, width, height)."""
-    wide = min(one[0] + one[2], two[0] + two[2]) - max(one[0], two[0])
-    tall = min(one[1] + one[3], two[1] + two[3]) - max(one[1], two[1])
-    both = max(0.0, wide) * max(0.0, tall)
-    return both / (one[2] * one[3] + two[2] * two[3] - both)
-
-
-def comparison(corpus: Path) -> dict[str, float]:
-    """Compare edited photographs with their originals, and look-alikes: pictures of one repository."""
-    reader = PdqFingerprinter()
-    index = json.loads((corpus / "detect" / "image" / "images.json").read_text())
-    files = [item for item in index if (corpus / "detect" / "image" / item["file"]).is_file()]
-    photographs = [item for item in files if item["label"] == "real"][::6][:50]
-    result: dict[str, float] = {"photographs": len(photographs)}
-    for name, box in (("5 %", (0.3, 0.4, 0.25, 0.2)), ("20 %", (0.5, 0.1, 0.4, 0.5))):
-        same = located = 0
-        for item in photographs:
-            picture = load(corpus / "detect" / "image" / item["file"])
-            sketch = reader.sketch(Media.still(picture))
-            answer = reader.compare(Media.still(painted(picture, box)), sketch)
-            same += answer.same
-            located += max((overlap(region, box) for region in answer.regions), default=0.0) >= 0.6
-        result[f"{name} painted over, half size, q75: the same"] = same
-        result[f"{name} painted over: region found, IoU >= 0.6"] = located
-    rng = np.random.default_rng(3)
-    for label in ("real", "fake"):
-        side = [item for item in files if item["label"] == label]
-        alike = pairs = 0
-        for place in rng.permutation(len(side))[:150]:
-            one = side[int(place)]
-            others = [item for item in side if item["repo"] == one["repo"] and item is not one]
-            if others:
-                two = others[int(rng.integers(len(others)))]
-                first, second = (
-                    Media.still(load(corpus / "detect" / "image" / i["file"])) for i in (one, two)
-                )
-                alike += reader.compare(first, reader.sketch(second)).same
-                pairs += 1
-        result[f"pairs of different pictures of one {label} source"] = pairs
-        result[f"… called the same ({label})"] = alike
+    prints = [record.fingerprint for record in kept if record.fingerprint]
+    result["find fingerprint/s"] = per_second(lambda number: log.find_fingerprint(prints[number]), 300)
     return result
 
 
-def recovery(corpus: Path, entries: int, queries: int) -> dict[str, float]:
-    reader = PdqFingerprinter()
-    logged, asked = sources(corpus)
-    photographs = [file for file in logged if "real_" in str(file)][:50]
-    whole = [load(file) for file in photographs]
-    result: dict[str, float] = {"sources logged": len(logged), "sources asked for": len(asked)}
-
-    def item(number: int, picture: Samples) -> tuple[Entry, Recovery]:
-        media = Media.still(picture)
-        record = Recovery(b"%016d" % number, reader.fingerprint(media), reader.sketch(media), b"")
-        return new_entry(number, record), record
-
-    def ask(log: SqlLog, picture: Samples) -> tuple[bool, bool, set[int]]:
-        media = Media.still(picture)
-        found = {f.receipt.index: f for key in reader.fingerprints(media) for f in log.find_fingerprint(key)}
-        records = {index: f.recovery for index, f in found.items() if f.recovery}
-        same = {index for index, record in records.items() if reader.compare(media, record.sketch).same}
-        return bool(found), bool(same), same
-
-    with tempfile.TemporaryDirectory() as folder, new_log(folder) as log:
-        log.append_many([item(number, picture) for number, picture in enumerate(whole)])
-        rest = variations(logged, entries - len(whole), 1)
-        batch = []
-        for number, picture in enumerate(rest, start=len(whole)):
-            batch.append(item(number, picture))
-            if len(batch) == 500:
-                log.append_many(batch)
-                batch = []
-        log.append_many(batch)
-        result["entries"] = log.size
-        answers = [ask(log, picture) for picture in variations(asked, queries, 2)]
-        result["unrelated pictures asked for"] = len(answers)
-        result["unrelated pictures with a fingerprint match"] = sum(found for found, _, _ in answers)
-        result["unrelated pictures attached to an original"] = sum(same for _, same, _ in answers)
-        answers = [ask(log, recompressed(picture)) for picture in whole]
-        result["photographs at half size, JPEG q75"] = len(answers)
-        result["found by fingerprint"] = sum(found for found, _, _ in answers)
-        result["called the same as their own original"] = sum(
-            number in same for number, (_, _, same) in enumerate(answers)
+def reading(log: SqlLog, url: str, count: int = 2000) -> dict[str, float]:
+    """Measure proofs at random places, cold (a log just opened) and warm, and look-ups."""
+    rng = np.random.default_rng(2)
+    size = log.size
+    places = [int(place) for place in rng.integers(0, size, count)]
+    result: dict[str, float] = {}
+    with SqlLog.open(url, ORIGIN, SIGNER) as cold:
+        result["receipt/s, the first 100 of a log just opened"] = per_second(
+            lambda number: cold.receipt(places[number]), 100
         )
+    for place in places[:500]:
+        log.receipt(place)
+    times = []
+    receipts = []
+    for place in places:
+        start = time.perf_counter()
+        receipts.append(log.receipt(place))
+        times.append(time.perf_counter() - start)
+    result["inclusion proofs/s, warm, each verified and made a receipt"] = 1 / statistics.mean(times)
+    result["… p99 ms"] = float(np.percentile(times, 99)) * 1000
+    olds = [int(place) for place in rng.integers(1, size, 300)]
+    result["consistency proofs/s"] = per_second(lambda number: log.consistency(olds[number]), 300)
+    result["receipt bytes"] = statistics.mean(len(r.text) for r in receipts[:100])
+    result["verify receipt/s, other checkpoint each time"] = per_second(
+        lambda number: verify_receipt(receipts[number], [SIGNER.vkey]), count
+    )
+    result["find digest/s"] = per_second(
+        lambda number: log.find_digest(Digest.of(b"%d" % places[number])), 500
+    )
+    result["find mark/s"] = per_second(
+        lambda number: log.find_mark(Mark(SCHEME, f"{places[number]:016x}")), 500
+    )
     return result
+
+
+def weight(file: Path, size: int) -> dict[str, float]:
+    """Return bytes a leaf: of the tree, of the look-up keys, of the entries, and of the whole file."""
+    with sqlite3.connect(file) as db:
+        pages = dict(db.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name"))
+    db.close()
+    tree = sum(pages.get(name, 0) for name in ("tiles", "sqlite_autoindex_tiles_1", "tail"))
+    return {
+        "bytes a leaf: tree": tree / size,
+        "bytes a leaf: look-up keys": pages.get("keys", 0) / size,
+        "bytes a leaf: entries": pages.get("entries", 0) / size,
+        "bytes a leaf: the whole file": sum(pages.values()) / size,
+    }
+
+
+def auditing(log: SqlLog) -> dict[str, float]:
+    size = log.size
+    start = time.perf_counter()
+    problems = log.check()
+    return {
+        "audit entries/s (rows, tiles, root, keys, notes, database)": size / (time.perf_counter() - start),
+        "audit problems": len(problems),
+    }
+
+
+def fill(log: SqlLog, size: int) -> float:
+    """Fill a log up to a size; return entries a second."""
+    start, began = log.size, time.perf_counter()
+    for at in range(start, size, FILL):
+        log.append_many([(new_entry(number), None) for number in range(at, min(size, at + FILL))])
+    return (size - start) / (time.perf_counter() - began) if size > start else 0.0
+
+
+def at_size(folder: str, log: SqlLog, size: int) -> dict[str, float]:
+    """Fill a log up to a size and measure it there."""
+    url = f"sqlite:///{folder}/ledger.db"
+    result = {"entries": float(size), "filling, 4096 a commit: entries/s": fill(log, size)}
+    result |= weight(Path(folder) / "ledger.db", size)
+    result |= auditing(log)
+    result |= reading(log, url)
+    probe = fsync_rate(folder)
+    times = []
+    for number in range(20):
+        group = [(new_entry(size + number * 256 + n), None) for n in range(256)]
+        start = time.perf_counter()
+        log.append_many(group)
+        times.append(time.perf_counter() - start)
+    result["256 a commit: entries/s"] = 256 / statistics.mean(times)
+    result["fsync/s of the probe"] = probe
+    return result
+
+
+def peer(size: int) -> dict[str, float]:
+    """Measure pymerkle at a size; {} where it is not installed."""
+    try:
+        from pymerkle import InmemoryTree, SqliteTree
+    except ImportError:
+        return {}
+    rng = np.random.default_rng(2)
+    places = [int(place) + 1 for place in rng.integers(0, size, 200)]
+    leaves = [new_entry(number).to_bytes() for number in range(size)]
+    tree = InmemoryTree()
+    result = {
+        "pymerkle in memory: append/s": per_second(lambda number: tree.append_entry(leaves[number]), size)
+    }
+    tree.get_root()
+    result["pymerkle in memory: inclusion proofs/s"] = per_second(
+        lambda number: tree.prove_inclusion(places[number]), 200
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        kept = SqliteTree(f"{folder}/tree.db")
+        start = time.perf_counter()
+        kept.append_entries(leaves, chunksize=10_000)
+        result["pymerkle in SQLite: append/s"] = size / (time.perf_counter() - start)
+        result["pymerkle in SQLite: inclusion proofs/s"] = per_second(
+            lambda number: kept.prove_inclusion(places[number]), 20
+        )
+        kept.close()
+    return result
+
+
+def plot(curve: list[dict[str, float]], file: Path) -> None:
+    """Draw what each thing costs by the size of the log."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    lines = {
+        "append an entry (256 a commit)": "256 a commit: entries/s",
+        "prove an entry (warm)": "inclusion proofs/s, warm, each verified and made a receipt",
+        "find an entry by digest": "find digest/s",
+        "audit an entry": "audit entries/s (rows, tiles, root, keys, notes, database)",
+    }
+    figure, axes = plt.subplots(figsize=(7, 4.2), dpi=130)
+    for label, name in lines.items():
+        axes.plot([row["entries"] for row in curve], [1e6 / row[name] for row in curve], "o-", label=label)
+    axes.set(xscale="log", yscale="log", xlabel="entries in the log", ylabel="microseconds each")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    axes.set_title("What the ledger costs by its size (SQLite, fsync at each commit)", fontsize=10)
+    figure.tight_layout()
+    figure.savefig(file)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--size", type=int, default=20_000, help="entries in the log when it is read (default 20,000)"
-    )
-    parser.add_argument("--recovery", action="store_true", help="also measure recovery by fingerprint")
-    parser.add_argument("--entries", type=int, default=10_000, help="entries logged for --recovery")
-    parser.add_argument("--queries", type=int, default=2_000, help="unrelated pictures asked for")
+    parser.add_argument("--size", type=int, default=100_000, help="entries in the log when it is read")
+    parser.add_argument("--curve", type=int, default=0, help="measure at 10^3 … 10^N entries instead")
+    parser.add_argument("--folder", help="where the log is made (default: the system's temporary folder)")
+    parser.add_argument("--plot", type=Path, help="draw the curve into this file")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    figures = {"rates": rates(options.size)}
-    if options.recovery:
-        corpus = os.environ.get("ASSAY_CORPUS")
-        if not corpus:
-            parser.error("--recovery needs ASSAY_CORPUS")
-        figures["comparison"] = comparison(Path(corpus))
-        figures["recovery"] = recovery(Path(corpus), options.entries, options.queries)
-    for title, lines in figures.items():
-        print(title)
-        for name, value in lines.items():
-            print(f"  {name:<56} {value:>12,.0f}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder, new_log(folder) as log:
+        if options.curve:
+            curve = []
+            for power in range(3, options.curve + 1):
+                curve.append(at_size(folder, log, 10**power))
+                show({f"10^{power} entries": curve[-1]}, None)
+            if options.json:
+                options.json.write_text(json.dumps(curve, indent=2) + "\n")
+            if options.plot:
+                plot(curve, options.plot)
+            return
+        figures = {"appending": appending(log, folder, 0)}
+        figures["appending"]["submitted by 8 threads: entries/s"] = group_commit(log, log.size)
+        figures["appending"] |= with_recovery(log, log.size)
+        fill(log, options.size)
+        figures[f"at {log.size:,} entries"] = (
+            weight(Path(folder) / "ledger.db", log.size)
+            | auditing(log)
+            | reading(log, f"sqlite:///{folder}/ledger.db")
+        )
+        if found := peer(min(options.size, 100_000)):
+            figures["peer"] = found
+    show(figures, options.json)
 
 
 if __name__ == "__main__":
