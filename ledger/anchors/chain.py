@@ -9,9 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 from eth_account import Account as _EthAccount
 from eth_account.signers.local import LocalAccount
@@ -23,71 +21,14 @@ from web3.providers.base import JSONBaseProvider
 
 from assay.ledger.anchors.evm_contract import Contract
 from assay.ledger.anchors.evm_fees import Fees
+from assay.ledger.anchors.evm_nouns import Block, Event, Head, Signed, Taken, TxReceipt
 from assay.provenance.errors import AssayError, ConfigurationError, CredentialError, NetworkError
 from assay.provenance.net import Net
 from assay.provenance.text import safe_text
 
-LATEST: Final = "latest"
-FINALIZED: Final = "finalized"
 MAX_SECRET_BYTES = 1 << 16
 _SHOWN = 200
 _MAX_UINT64 = (1 << 64) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A block: its number, hash (0x…), time (Unix seconds) and base fee (wei)."""
-
-    number: int
-    hash: str
-    time: int
-    base_fee: int
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One ``Anchored`` event, and the block and transaction that it stands in."""
-
-    writer: str
-    log_id: bytes
-    size: int
-    root: bytes
-    previous_block: int
-    block: int
-    block_hash: str
-    tx: str
-
-
-@dataclass(frozen=True, slots=True)
-class TxReceipt:
-    """What became of a transaction: ``status`` 1 is done, 0 reverted; ``events`` are the contract's own."""
-
-    tx: str
-    status: int
-    block: int
-    block_hash: str
-    gas_used: int
-    events: tuple[Event, ...]
-    created: str
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the contract holds for a writer and log: ``size`` 0 where nothing was anchored."""
-
-    size: int
-    root: bytes
-    block: int
-
-
-class Taken(Enum):
-    """How an endpoint took a signed transaction: NONCE_USED may mean that this very one went through before."""
-
-    ACCEPTED = "accepted"
-    KNOWN = "already known"
-    NONCE_USED = "nonce used"
-    REFUSED = "refused"
-
 
 # What geth, erigon, nethermind, besu, reth and anvil say; their codes are all -32000 or -32003.
 _KNOWN = re.compile(r"already (known|imported|in mempool)|known transaction|AlreadyKnown", re.IGNORECASE)
@@ -118,7 +59,7 @@ class _Provider(JSONBaseProvider):
 
 
 class Endpoint:
-    """One RPC URL, asked about one contract (an address with its checksum, or "" before there is one).
+    """One RPC URL, asked about one contract (by address, or "" before there is one).
 
     ``place`` is scheme and host, all that is ever shown of the URL: the rest may hold a secret. Every method
     raises NetworkError where the endpoint does not answer, answers with an error, or with what makes no sense.
@@ -207,8 +148,8 @@ class Endpoint:
                 _number(found["blockNumber"]),
                 _hash(found["blockHash"]),
                 _number(found["gasUsed"]),
-                tuple(_event(e) for e in events if e["address"].lower() == self.address.lower()),
-                str(found.get("contractAddress") or ""),
+                tuple(_event(e) for e in events if e["address"].lower() == self.address),
+                str(found.get("contractAddress") or "").lower(),
             )
 
     def knows(self, tx: str) -> bool:
@@ -227,7 +168,7 @@ class Endpoint:
                 from_block=block,
                 to_block=block,
             )
-            events = (_event(e) for e in found if e["address"].lower() == self.address.lower())
+            events = (_event(e) for e in found if e["address"].lower() == self.address)
             return tuple(e for e in events if (e.writer, e.log_id, e.block) == (writer, log_id, block))
 
     def balance(self, writer: str) -> int:
@@ -319,7 +260,7 @@ def _hash(value: Any) -> str:
 def _event(found: Any) -> Event:
     arguments = found["args"]
     return Event(
-        str(arguments["writer"]),
+        str(arguments["writer"]).lower(),
         bytes(arguments["logId"]),
         _number(arguments["size"]),
         bytes(arguments["root"]),
@@ -330,33 +271,21 @@ def _event(found: Any) -> Event:
     )
 
 
-def checked_address(text: str, what: str) -> str:
-    """Return an address with its checksum (EIP-55); raises ConfigurationError for anything else, ``what`` named."""
-    plain = re.fullmatch("0x[0-9a-fA-F]{40}", text) is not None
-    if not plain or (
-        text[2:] not in (text[2:].lower(), text[2:].upper()) and not Web3.is_checksum_address(text)
-    ):
+def require_checksum(text: str, what: str) -> None:
+    """Refuse an address in mixed case whose checksum (EIP-55) is wrong; raises ConfigurationError naming ``what``."""
+    digits = text[2:]
+    if digits not in (digits.lower(), digits.upper()) and not Web3.is_checksum_address(text):
         raise ConfigurationError(
-            f"{what} is no address of an EVM chain, or has a wrong checksum: {safe_text(text, 60)!r}",
-            hint="0x and 40 hexadecimal digits",
+            f"{what}: {text} has a wrong checksum", hint="a digit or its case is mistyped"
         )
-    return str(Web3.to_checksum_address(text))
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """A signed transaction: its bytes as they are sent, and its hash."""
-
-    raw: bytes
-    hash: str
 
 
 class Account:
-    """The chain account, its key in this process's memory; ``address`` has its checksum. Never shows its key."""
+    """The chain account, its key in this process's memory; never shows it. ``address`` is in lower case."""
 
     def __init__(self, account: LocalAccount) -> None:
         self._account = account
-        self.address = str(account.address)
+        self.address = str(account.address).lower()
 
     @classmethod
     def load(cls, secret: bytes, passphrase: Callable[[], bytes], origin: str) -> Account:
@@ -397,7 +326,7 @@ class Account:
             "maxPriorityFeePerGas": fees.priority_fee,
         }
         if to:
-            transaction["to"] = to
+            transaction["to"] = Web3.to_checksum_address(to)
         signed = self._account.sign_transaction(transaction)
         return Signed(bytes(signed.raw_transaction), _hash(signed.hash))
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from assay.ledger.anchors.chain import LATEST, Account, Endpoint, checked_address
 from assay.ledger.anchors.context import Context, known_settings
 from assay.ledger.anchors.evm_chain import Chain
 from assay.ledger.anchors.evm_contract import contract, log_id
 from assay.ledger.anchors.evm_fees import GWEI, MAX_FEE_GWEI
 from assay.ledger.anchors.evm_judge import ask, recall, recorded, same_checkpoint, unchecked
 from assay.ledger.anchors.evm_machine import Machine, Rules, already_there
+from assay.ledger.anchors.evm_nouns import LATEST, plain_address
 from assay.ledger.anchors.evm_record import ENDED, State, Trail
 from assay.ledger.tlog.note import Checkpoint
 from assay.provenance.anchor import AnchorRecord, Journal, Judgement, Standing
 from assay.provenance.errors import AssayError, ConfigurationError, NetworkError, UsageError
+
+if TYPE_CHECKING:
+    from assay.ledger.anchors.chain import Account, Endpoint
 
 STUCK_BLOCKS = 10
 """After how many blocks without the transaction more is paid: two minutes on Ethereum."""
@@ -40,8 +44,9 @@ def open_endpoints(urls: object, context: Context, address: str, where: str) -> 
         raise ConfigurationError(f"{where}: rpc lists URLs of http or https")
     if len(set(urls)) != len(urls):
         raise ConfigurationError(f"{where}: rpc lists an endpoint twice", hint="it would agree with itself")
+    library = _library()
     net = context.net()
-    return [Endpoint(url, net, contract(), address) for url in urls]
+    return [library.Endpoint(url, net, contract(), address) for url in urls]
 
 
 def open_account(context: Context, key: str, passphrase: str, where: str) -> Account:
@@ -54,7 +59,19 @@ def open_account(context: Context, key: str, passphrase: str, where: str) -> Acc
             )
         return context.read_secret(passphrase).rstrip(b"\r\n")
 
-    return Account.load(context.read_secret(key), word, key)
+    account: Account = _library().Account.load(context.read_secret(key), word, key)
+    return account
+
+
+def _library() -> ModuleType:
+    """Load web3 where it is really needed: it takes a second."""
+    try:
+        from assay.ledger.anchors import chain
+    except ImportError as error:
+        raise ConfigurationError(
+            "anchors on EVM chains are not installed", hint="pip install 'assay[chain]'"
+        ) from error
+    return chain
 
 
 class EvmAnchor:
@@ -71,7 +88,8 @@ class EvmAnchor:
         self._where = f"[anchors.{name}]"
         self._context = context
         self._chain_id: int = self._positive("chain_id", values["chain_id"])
-        self._contract = checked_address(values["contract"], f"{self._where}: contract")
+        self._contract = plain_address(values["contract"], f"{self._where}: contract")
+        self._typed = {name: values[name] for name in ("contract", "writer") if values.get(name)}
         self._rpc: list[str] = values["rpc"]
         self._key: str = values.get("key", "")
         self._passphrase: str = values.get("key_passphrase", "")
@@ -85,7 +103,7 @@ class EvmAnchor:
                 hint="key to anchor, writer (an address) to check what another has anchored",
             )
         self._writer = (
-            checked_address(values["writer"], f"{self._where}: writer") if values.get("writer") else ""
+            plain_address(values["writer"], f"{self._where}: writer") if values.get("writer") else ""
         )
         self._account: Account | None = None
         self._endpoints: list[Endpoint] = []
@@ -117,6 +135,8 @@ class EvmAnchor:
 
     def _open_chain(self) -> Chain:
         if not self._endpoints:
+            for name, typed in self._typed.items():
+                _library().require_checksum(typed, f"{self._where}: {name}")
             self._endpoints = open_endpoints(self._rpc, self._context, self._contract, self._where)
         return Chain(self._endpoints, self._chain_id)
 
@@ -202,13 +222,13 @@ class EvmAnchor:
         try:
             trail = Trail.of(record)
             self._own(trail)
-            writer = self.writer
+            writer = self.writer if online else self._writer
         except AssayError as error:
             return Judgement(Standing.UNCHECKED, error.message)
         checkpoint = same_checkpoint(record)
         if checkpoint is None:
             return Judgement(Standing.BROKEN, "the record's size and root are not those of its checkpoint")
-        if trail.writer != writer:
+        if writer and trail.writer != writer:
             return Judgement(Standing.BROKEN, f"was anchored by {trail.writer}, not by {writer}")
         known = recall(record, trail, log_id(checkpoint.origin))
         if known is not None:

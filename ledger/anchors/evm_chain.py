@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from assay.ledger.anchors.chain import Block, Endpoint, Event, Head, Taken, TxReceipt
 from assay.ledger.anchors.evm_contract import Contract
+from assay.ledger.anchors.evm_nouns import Block, Event, Head, Taken, TxReceipt
 from assay.provenance.errors import ConfigurationError, NetworkError
+
+if TYPE_CHECKING:
+    from assay.ledger.anchors.chain import Endpoint
+
 
 MAX_LAG = 100
 """Most blocks that one endpoint may be behind another before it is called lagging: three epochs."""

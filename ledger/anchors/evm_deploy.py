@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from assay.ledger.anchors.chain import LATEST, Account, Endpoint, Taken
 from assay.ledger.anchors.evm_chain import Chain
 from assay.ledger.anchors.evm_contract import contract
 from assay.ledger.anchors.evm_fees import GWEI, first_fees
+from assay.ledger.anchors.evm_nouns import LATEST, Taken
 from assay.provenance.errors import ConfigurationError, NetworkError
+
+if TYPE_CHECKING:
+    from assay.ledger.anchors.chain import Account, Endpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-from assay.ledger.anchors.chain import FINALIZED, Block, Event
 from assay.ledger.anchors.context import rfc3339
 from assay.ledger.anchors.evm_chain import Chain
 from assay.ledger.anchors.evm_contract import contract
+from assay.ledger.anchors.evm_nouns import FINALIZED, Block, Event
 from assay.ledger.anchors.evm_record import State, Trail
 from assay.ledger.tlog.note import Checkpoint
 from assay.provenance.anchor import AnchorRecord, Judgement, Standing

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from assay.ledger.anchors.chain import FINALIZED, LATEST, Account, Block, Event, Head, Taken
 from assay.ledger.anchors.evm_chain import Chain
 from assay.ledger.anchors.evm_contract import contract
 from assay.ledger.anchors.evm_fees import GWEI, Fees, bumped, first_fees
+from assay.ledger.anchors.evm_nouns import FINALIZED, LATEST, Block, Event, Head, Taken
 from assay.ledger.anchors.evm_record import ENDED, Attempt, Mined, State, Trail
 from assay.provenance.anchor import AnchorRecord, Journal
 from assay.provenance.errors import ConfigurationError, LedgerError, NetworkError
 
-_MAX_STEPS = (
-    12  # more than the longest way there is, fewer than a chain that keeps changing its mind can ask for
-)
+if TYPE_CHECKING:
+    from assay.ledger.anchors.chain import Account
+
+_MAX_STEPS = 12  # longer than any way there is, shorter than a chain that keeps changing its mind can ask for
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from assay.ledger.anchors.chain import TxReceipt
 from assay.ledger.anchors.evm_fees import Fees
+from assay.ledger.anchors.evm_nouns import TxReceipt
 from assay.provenance.anchor import AnchorRecord
 from assay.provenance.errors import LedgerError
 

@@ -92,7 +92,7 @@ def compile_contract() -> dict[str, Any]:
 
 # anvil's first development key: the same one on every machine, never used for anything of value.
 KEY = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
-WRITER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+WRITER = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
 SECOND_KEY = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 CHAIN_ID = 31337
 EPOCH = 4

@@ -250,7 +250,11 @@ def test_another_s_anchor_is_not_taken_for_the_writer_s(world, journal):
 def test_a_verifier_needs_no_key(world, journal):
     anchor = world.anchor()
     record = world.finish(anchor, anchor.publish(checkpoint(9), journal), journal)
-    settings = {k: v for k, v in world.settings(writer=WRITER.lower()).items() if k != "key"}
+    settings = {
+        k: v
+        for k, v in world.settings(writer="0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266").items()
+        if k != "key"
+    }
     reader = EvmAnchor("chain", settings, world.context)
     assert reader.judge(record, online=True).standing is Standing.OK
     with pytest.raises(ConfigurationError, match="has no key"):
@@ -683,7 +687,7 @@ SETTINGS = {"kind": "evm", "chain_id": 1, "contract": "0x" + "12" * 20, "rpc": [
         ({"contract": "assay.eth"}, "no address"),
         ({"rpc": []}, "rpc"),
         ({"key": ""}, "neither key nor writer"),
-        ({"writer": "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92267"}, "no address"),  # a wrong checksum
+        ({"writer": "f39fd6e51aad88f6f4ce6ab8827279cfffb92266"}, "no address"),
         ({"max_fee_gwei": 0}, "at least 1"),
         ({"stuck_blocks": 0}, "at least 1"),
         ({"gas": 1}, "unknown setting 'gas'"),
@@ -692,6 +696,14 @@ SETTINGS = {"kind": "evm", "chain_id": 1, "contract": "0x" + "12" * 20, "rpc": [
 def test_settings_are_checked_before_they_are_used(tmp_path, change, says):
     with pytest.raises(ConfigurationError, match=says):
         EvmAnchor("chain", {**SETTINGS, **change}, context(tmp_path))
+
+
+@pytest.mark.parametrize("setting", ["contract", "writer"])
+def test_a_mistyped_address_is_found_by_its_checksum(tmp_path, journal, setting):
+    ready = replace(context(tmp_path), read_secret=lambda uri: KEY.encode())
+    mistyped = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92267"
+    with pytest.raises(ConfigurationError, match=r"checksum|is that of"):
+        EvmAnchor("chain", {**SETTINGS, setting: mistyped}, ready).publish(checkpoint(1), journal)
 
 
 @pytest.mark.parametrize("rpc", [[DEAD, DEAD], ["ftp://x"], [7], [DEAD] * 9])
