@@ -27,6 +27,7 @@ ledger = LazyGroup(
         "check": ("assay.cli.ledger:check", "Re-derive everything and name what is wrong."),
         "anchor": ("assay.cli.anchor:anchor", "Publish the newest checkpoint to the ledger's anchors."),
         "anchors": ("assay.cli.anchor:anchors", "List what was anchored, and what it proves."),
+        "contract": ("assay.cli.contract:contract", "The contract that keeps checkpoints on an EVM chain."),
         "upgrade": ("assay.cli.ledger:upgrade", "Bring the database to this program's schema."),
     },
 )
