@@ -11,7 +11,7 @@ ROOMS  := provenance watermark detect ledger cli
 demo: $(VENV)/core           ## sign a real photo, lose its credentials, get the truth back
 	$(BIN)/assay demo --out assay-demo
 
-test: $(VENV)/test           ## the whole test suite
+test: $(VENV)/test $(VENV)/node   ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/test           ## formatting, lint and strict types of the installed package
@@ -49,6 +49,13 @@ $(VENV)/core: $(BIN)/python $(SOURCES)
 $(VENV)/test: $(BIN)/python $(SOURCES)
 	$(PIP) -c $(LOCK) '.[test,lint]' torch onnxruntime
 	$(PIP) --no-deps invisible-watermark==0.2.0
+	touch $@
+
+# An EVM node and the Solidity compiler; without npm the tests that need them say so and are left out.
+$(VENV)/node: $(BIN)/python tests/node/package.json tests/node/package-lock.json
+	mkdir -p $@ && cp tests/node/package.json tests/node/package-lock.json $@/
+	if command -v npm > /dev/null; then npm ci --prefix $@ --no-audit --no-fund --loglevel=error; \
+	else echo 'npm is not on this machine: the tests of the EVM anchor on a real node are left out'; fi
 	touch $@
 
 clean:
