@@ -12,7 +12,6 @@ from assay.cli.lazy import LazyGroup
 
 if TYPE_CHECKING:
     from assay.provenance.protocols import Found
-    from assay.provenance.receipt import Receipt
 
 FILE = click.Path(path_type=Path)
 
@@ -23,7 +22,8 @@ ledger = LazyGroup(
         "init": ("assay.cli.ledger:init", "Make an empty ledger where the settings name one."),
         "append": ("assay.cli.ledger:append", "Log files as they are."),
         "find": ("assay.cli.ledger:find", "Find entries by file, digest, mark or manifest."),
-        "receipt": ("assay.cli.ledger:receipt", "Print or check a receipt."),
+        "receipt": ("assay.cli.receipt:receipt", "Print or check a receipt."),
+        "witness": ("assay.cli.witness:witness", "Have the ledger witnessed, or witness those of others."),
         "check": ("assay.cli.ledger:check", "Re-derive everything and name what is wrong."),
         "anchor": ("assay.cli.anchor:anchor", "Publish the newest checkpoint to the ledger's anchors."),
         "anchors": ("assay.cli.anchor:anchors", "List what was anchored, and what it proves."),
@@ -115,47 +115,6 @@ def _print(by: str, item: Found, as_json: bool) -> None:
     click.echo(
         f"entry {item.receipt.index} by {by}{near}: {entry.digest} {entry.media_type} {safe_text(entry.time)}"
     )
-
-
-@click.command()
-@click.argument("what", metavar="INDEX|RECEIPT-FILE")
-@click.option("--file", "path", type=FILE, help="With a receipt file: also check that it is this file's.")
-@json_option
-@click.pass_context
-def receipt(ctx: click.Context, what: str, path: Path | None, as_json: bool) -> None:
-    """Print the receipt of an entry, or check a receipt file (offline, against the workspace's ledger key).
-
-    \b
-    Examples:
-      assay ledger receipt 12 > 12.tlog-proof
-      assay ledger receipt signed.jpg.tlog-proof --file signed.jpg
-    """
-    workspace = open_workspace(ctx)
-    if what.isdigit():
-        found: Receipt = workspace.log.receipt(int(what))
-        if as_json:
-            emit({"index": found.index, "leaf_hash": found.leaf_hash.hex(), "receipt": found.text})
-        else:
-            click.echo(found.text, nl=False)
-        return
-    from assay.provenance.records import check_receipt
-
-    problem, checked = check_receipt(workspace, Path(what), path)
-    if as_json:
-        emit(
-            {
-                "path": what,
-                "valid": not problem,
-                "problem": problem or None,
-                "index": checked.index if checked else None,
-            }
-        )
-    else:
-        click.echo(
-            problem
-            or f"the receipt holds: entry {checked.index if checked else '?'} of {workspace.settings.origin}"
-        )
-    ctx.exit(1 if problem else 0)
 
 
 @click.command()

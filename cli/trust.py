@@ -12,20 +12,21 @@ from assay.cli.door import emit, json_option, open_workspace, talk
 from assay.cli.lazy import LazyGroup
 
 if TYPE_CHECKING:
-    from assay.provenance.keys.trust import TrustList
+    from assay.provenance.keys.trust import Members, TrustList
 
 trust = LazyGroup(
     "trust",
     help="Choose whose signatures count. Lists are kept apart by kind, each with source, date and hash.",
     lazy={
-        "add": ("assay.cli.trust:add", "Add a PEM list."),
+        "add": ("assay.cli.trust:add", "Add a list of certificates, or of ledgers and witnesses."),
         "list": ("assay.cli.trust:list_", "Show the lists."),
         "remove": ("assay.cli.trust:remove", "Remove a list."),
     },
 )
+KINDS = click.Choice(["signer", "tsa", "cawg", "log"])
 kind_option = click.option(
     "--kind",
-    type=click.Choice(["signer", "tsa", "cawg"]),
+    type=KINDS,
     required=True,
     help="What its members may vouch for.",
 )
@@ -46,10 +47,13 @@ def add(
 ) -> None:  # fmt: skip
     """Add a PEM list of certificate authorities, or of certificates trusted by themselves.
 
+    Of kind log, FILE is a C2SP tlog-policy: ledgers of others, and the witnesses that their receipts need.
+
     \b
     Examples:
       assay trust add C2PA-TRUST-LIST.pem --kind signer --name c2pa --date 2026-08-21
       assay trust add C2PA-TSA-TRUST-LIST.pem --kind tsa --name c2pa-tsa --date 2026-08-21
+      assay trust add agency.policy --kind log
     """
     from assay.provenance.errors import InputError
 
@@ -65,6 +69,7 @@ def add(
         source=source or str(path),
         date=date_.date() if date_ else workspace.now().date(),
         frozen=frozen,
+        read=_read_policy if kind == "log" else None,
     )
     if as_json:
         emit(entry.to_json())
@@ -74,6 +79,20 @@ def add(
         talk(
             ctx, "note: this list holds a DEVELOPMENT authority; anyone who has its key can sign in its name"
         )
+
+
+def _read_policy(data: bytes, source: str) -> Members:
+    from assay.ledger.tlog.policy import TlogPolicy
+    from assay.provenance.errors import AssayError, CredentialError
+    from assay.provenance.keys.trust import Members
+
+    try:
+        policy = TlogPolicy.parse(data)
+    except AssayError as error:
+        raise CredentialError(error.message, hint=error.hint, path=source) from error
+    if not policy.logs:
+        raise CredentialError("the policy names no log", hint="add a line: log VKEY", path=source)
+    return Members(len(policy.logs), len(policy.witnesses))
 
 
 @click.command("list")
@@ -93,10 +112,10 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--kind", type=click.Choice(["signer", "tsa", "cawg"]), help="Tells lists of one name apart.")
+@click.option("--kind", type=KINDS, help="Tells lists of one name apart.")
 @click.pass_context
 def remove(ctx: click.Context, name: str, kind: str | None) -> None:
-    """Remove a list; its signers are unknown from then on.
+    """Remove a list; its members are unknown from then on.
 
     \b
     Example:
@@ -112,7 +131,8 @@ def _line(entry: TrustList) -> str:
     marks = "".join(
         f" [{m}]" for m, on in (("development", entry.development), ("frozen", entry.frozen)) if on
     )
+    members = "{} logs, {} witnesses" if entry.kind == "log" else "{} authorities, {} certificates"
     return (
         f"{entry.kind:6} {entry.name}{marks}  {entry.date}  sha256:{entry.sha256[:16]}  "
-        f"{entry.anchors} authorities, {entry.end_entities} certificates  {safe_text(entry.source, 200)}"
+        f"{members.format(entry.anchors, entry.end_entities)}  {safe_text(entry.source, 200)}"
     )

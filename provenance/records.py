@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from assay.provenance.asset import Digest
@@ -9,6 +10,7 @@ from assay.provenance.checks.manifest import ManifestCheck
 from assay.provenance.entry import Entry, Recovery
 from assay.provenance.errors import InputError, LedgerError, UnsupportedError
 from assay.provenance.files.sniff import open_asset
+from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.manifest import Manifest, ManifestState
 from assay.provenance.mark import OWN_SCHEMES, Mark
 from assay.provenance.media import Kind, Media
@@ -111,10 +113,18 @@ def _find_file(workspace: Workspace, path: Path) -> list[tuple[str, Found]]:
     return [("fingerprint", f) for p in fingerprints for f in workspace.log.find_fingerprint(p)]
 
 
-def check_receipt(workspace: Workspace, path: Path, file: Path | None) -> tuple[str, Receipt | None]:
-    """Check a receipt file against the workspace's ledger key, and against a file if one is given.
+def check_receipt(
+    path: Path,
+    file: Path | None,
+    *,
+    parse: Callable[[str], Receipt],
+    verify: Callable[[Receipt], str],
+    limits: Limits = DEFAULT_LIMITS,
+) -> tuple[str, Receipt | None]:
+    """Check a receipt file, and against a file if one is given.
 
-    Returns what is wrong ("" if nothing) and the receipt as far as it could be read.
+    ``parse`` reads a receipt's text, ``verify`` says in words what is wrong with one. Returns what is wrong (""
+    if nothing) and the receipt as far as it could be read. Raises InputError.
     """
     try:
         with path.open("rb") as source:
@@ -124,12 +134,12 @@ def check_receipt(workspace: Workspace, path: Path, file: Path | None) -> tuple[
     except UnicodeDecodeError as error:
         raise InputError("is not a receipt", path=path) from error
     try:
-        receipt = workspace.log.parse_receipt(text)
+        receipt = parse(text)
     except LedgerError as error:
         return error.message, None
-    problem = workspace.log.verify_receipt(receipt)
+    problem = verify(receipt)
     if not problem and file is not None:
-        asset, stream = open_asset(file, workspace.limits)
+        asset, stream = open_asset(file, limits)
         stream.close()
         if asset.digest != receipt.entry.digest:
             problem = f"the receipt holds, but for another file ({receipt.entry.digest}, not {asset.digest})"

@@ -32,7 +32,7 @@ from assay.provenance.keys.signers import (
     write_key,
     write_secret,
 )
-from assay.provenance.keys.trust import TrustStore, split_pem
+from assay.provenance.keys.trust import CERTIFICATES, TrustStore, split_pem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.policy import POLICIES, Policy
 from assay.provenance.protocols import Check, Fingerprinter, KnownMarks, Log, Watermark
@@ -269,7 +269,7 @@ class Workspace:
                 witnesses,
                 chosen,
                 now=now,
-                trust=[t.to_json() for t in self.trust.lists()],
+                trust=[t.to_json() for t in self.trust.lists() if t.kind in CERTIFICATES],
                 engines=self.engines(),
             )
 
@@ -316,10 +316,13 @@ class Workspace:
 
     def anchors(self) -> tuple[list[Anchors], dict[str, str]]:
         """Return the trust lists as the engine takes them, signer lists first, and their names by URI."""
-        entries = sorted(self.trust.lists(), key=lambda e: (e.kind != "signer", e.kind, e.name))
+        entries = sorted(
+            (e for e in self.trust.lists() if e.kind in CERTIFICATES),
+            key=lambda e: (e.kind != "signer", e.kind, e.name),
+        )
         anchors = []
         for entry in entries:
-            authorities, others = split_pem(self.trust.pem(entry))
+            authorities, others = split_pem(self.trust.content(entry))
             anchors.append(Anchors(entry.uri, entry.kind, authorities, others))
         return anchors, {e.uri: e.name for e in entries}
 

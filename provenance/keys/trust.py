@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,11 @@ from assay.provenance.errors import ConfigurationError, UsageError
 from assay.provenance.files.atomic import atomic_output
 from assay.provenance.keys.certificates import DEVELOPMENT, describe, is_authority, load_pem
 
-KINDS = ("signer", "tsa", "cawg")
+CERTIFICATES = ("signer", "tsa", "cawg")
+"""Kinds of lists of certificates, which the C2PA engine takes."""
+LOG = "log"
+"""The kind of a C2SP tlog-policy: ledgers of others, and the witnesses their receipts need."""
+KINDS = (*CERTIFICATES, LOG)
 INDEX = "lists.json"
 INDEX_TYPE = "assay.trust/v1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -23,10 +28,11 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class TrustList:
-    """One list: its name and kind, where it came from, its date, the SHA-256 of the PEM file as added.
+    """One list: its name and kind, where it came from, its date, the SHA-256 of the file as added.
 
-    ``anchors`` and ``end_entities`` count its certificate authorities and directly trusted certificates;
-    ``development`` says that it holds a development authority, ``frozen`` that its keeper no longer changes it.
+    ``anchors`` and ``end_entities`` count its certificate authorities and directly trusted certificates, of kind
+    ``log`` its logs and its witnesses; ``development`` says that it holds a development authority, ``frozen``
+    that its keeper no longer changes it.
     """
 
     name: str
@@ -49,8 +55,17 @@ class TrustList:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What a list's file holds, as its reader counted it; see ``TrustList``."""
+
+    anchors: int
+    end_entities: int
+    development: bool = False
+
+
 class TrustStore:
-    """The trust lists of one workspace: a folder with an index and one PEM file a list."""
+    """The trust lists of one workspace: a folder with an index and one file a list."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -76,8 +91,11 @@ class TrustStore:
                 "the trust index cannot be read", path=path, hint="restore it, or run 'assay init' elsewhere"
             ) from error
 
-    def pem(self, entry: TrustList) -> bytes:
-        """Return a list's certificates; raises ConfigurationError if they are not those that were added."""
+    def content(self, entry: TrustList) -> bytes:
+        """Return a list's file, PEM certificates or of kind ``log`` a tlog-policy, byte for byte as it was added.
+
+        Raises ConfigurationError where it is missing or was changed.
+        """
         path = self._path(entry)
         try:
             data = path.read_bytes()
@@ -90,26 +108,36 @@ class TrustStore:
         return data
 
     def add(
-        self, data: bytes, *, name: str, kind: str, source: str, date: dt.date, frozen: bool = False
+        self,
+        data: bytes,
+        *,
+        name: str,
+        kind: str,
+        source: str,
+        date: dt.date,
+        frozen: bool = False,
+        read: Callable[[bytes, str], Members] | None = None,
     ) -> TrustList:
-        """Add a PEM list; replaces one of the same kind and name. Raises UsageError, CredentialError."""
+        """Add a list; replaces one of the same kind and name. Raises UsageError, CredentialError.
+
+        ``read`` counts a file's members and raises where it is not of its kind; by default it reads certificates.
+        """
         if kind not in KINDS:
             raise UsageError(f"unknown kind of trust list {kind!r}", hint=f"one of {', '.join(KINDS)}")
         if not _NAME.fullmatch(name):
             raise UsageError(
                 f"unusable list name {name!r}", hint="lower-case letters, digits, '.', '_' and '-'"
             )
-        certificates = load_pem(data, source)
-        authorities = [c for c in certificates if is_authority(c)]
+        members = (read or read_certificates)(data, source)
         entry = TrustList(
             name=name,
             kind=kind,
             source=source,
             date=date.isoformat(),
             sha256=Digest.of(data).hex,
-            anchors=len(authorities),
-            end_entities=len(certificates) - len(authorities),
-            development=any(describe(c).organization == DEVELOPMENT for c in certificates),
+            anchors=members.anchors,
+            end_entities=members.end_entities,
+            development=members.development,
             frozen=frozen,
         )
         with atomic_output(self._path(entry), overwrite=True) as stream:
@@ -129,12 +157,21 @@ class TrustStore:
         return found[0]
 
     def _path(self, entry: TrustList) -> Path:
-        return self.folder / f"{entry.kind}-{entry.name}.pem"
+        suffix = "pem" if entry.kind in CERTIFICATES else "policy"
+        return self.folder / f"{entry.kind}-{entry.name}.{suffix}"
 
     def _write(self, lists: tuple[TrustList, ...]) -> None:
         document = {"type": INDEX_TYPE, "lists": [e.to_json() for e in lists]}
         with atomic_output(self.folder / INDEX, overwrite=True) as stream:
             stream.write(json.dumps(document, indent=2).encode() + b"\n")
+
+
+def read_certificates(data: bytes, source: str) -> Members:
+    """Count the certificates of a PEM list; raises CredentialError where there are none or one is broken."""
+    certificates = load_pem(data, source)
+    authorities = sum(is_authority(c) for c in certificates)
+    development = any(describe(c).organization == DEVELOPMENT for c in certificates)
+    return Members(authorities, len(certificates) - authorities, development)
 
 
 def split_pem(data: bytes) -> tuple[str, str]:

@@ -281,7 +281,7 @@ def test_a_list_keeps_kind_source_date_and_hash(store, studio):
     assert entry.uri == "assay:signer:a"
     assert not entry.development
     assert store.lists() == (entry,)
-    assert store.pem(entry) == studio.agencies.pem + studio.agency.pem
+    assert store.content(entry) == studio.agencies.pem + studio.agency.pem
 
 
 def test_kinds_are_kept_apart(store, studio):
@@ -307,10 +307,10 @@ def test_a_list_changed_behind_our_back_is_noticed(store, studio):
     entry = store.add(studio.agencies.pem, name="a", kind="signer", source="x", date=TODAY)
     (store.folder / "signer-a.pem").write_bytes(studio.agencies.pem + studio.stranger.issuer.pem)
     with pytest.raises(ConfigurationError):
-        store.pem(entry)
+        store.content(entry)
     (store.folder / "signer-a.pem").unlink()
     with pytest.raises(ConfigurationError):
-        store.pem(entry)
+        store.content(entry)
 
 
 def test_a_changed_list_stops_every_verification(desk):

@@ -55,7 +55,8 @@ def test_changed_credentials_are_not_remembered(desk):
 def test_a_receipt_is_checked_against_the_file_it_names(desk):
     path, receipt = logged_elsewhere(desk, "digitalCapture")
     proof = desk.file(receipt.text.encode(), ".tlog-proof")
-    assert check_receipt(desk.workspace, proof, path)[0] == ""
+    by = {"parse": desk.workspace.log.parse_receipt, "verify": desk.workspace.log.verify_receipt}
+    assert check_receipt(proof, path, **by)[0] == ""
     other = desk.picture()
-    assert "another file" in check_receipt(desk.workspace, proof, other)[0]
+    assert "another file" in check_receipt(proof, other, **by)[0]
     assert [by for by, _ in find(desk.workspace, str(path))] == ["digest"]
