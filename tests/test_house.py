@@ -60,6 +60,7 @@ HOMES = {
         "provenance.files.write",
         "provenance.preview",
         "ledger.likeness.fingerprint",
+        "ledger.likeness.iscc",
         "cli.histories",
     },
     "cryptography": {
@@ -70,12 +71,16 @@ HOMES = {
         "ledger.tlog.note",
         "ledger.tlog.cosignature",
         "ledger.custody.statement",
+        "ledger.custody.cose",
         "ledger.anchors.rfc3161",
     },
     "rfc3161_client": {"ledger.anchors.rfc3161"},
     "opentimestamps": {"ledger.anchors.ots_proof"},
     "bitcoin": {"ledger.anchors.headers"},  # opentimestamps' own
+    "scitt_cose": {"ledger.custody.cose"},
+    "cbor2": {"ledger.custody.cose"},  # scitt_cose's own
     "pdqhash": {"ledger.likeness.fingerprint"},
+    "iscc_lib": {"ledger.likeness.iscc"},
     "onnxruntime": {"watermark.rivagan"},
     "rfc8785": {"provenance.entry", "provenance.event"},
     "jinja2": {"provenance.page"},
@@ -295,7 +300,8 @@ def commands(command=assay, path=("assay",)):
 ALL = dict(commands())
 PROMISED = {
     "demo", "init", "sign", "verify", "inspect", "watermark embed", "watermark read", "ledger init", "ledger append",
-    "ledger find", "ledger receipt", "ledger check", "trust add", "trust list", "trust remove", "keys new", "keys show",
+    "ledger find", "ledger receipt", "ledger check", "ledger anchor", "ledger anchors",
+    "trust add", "trust list", "trust remove", "keys new", "keys show",
     "plugins", "config show", "completion",
 }  # fmt: skip
 

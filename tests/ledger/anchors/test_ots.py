@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime as dt
+import sys
 from dataclasses import replace
 
 import pytest
@@ -331,3 +332,18 @@ def test_settings_that_cannot_work_are_refused_at_once(tmp_path):
             OpenTimestampsAnchor("ots", settings, context(tmp_path))
     with pytest.raises(CredentialError):
         HeaderFile(tmp_path / "absent").find([1])
+
+
+def test_a_machine_without_the_extra_is_told_what_to_install(tmp_path, monkeypatch):
+    from assay.ledger.anchors.rfc3161 import TimestampAuthority
+
+    for module in ("opentimestamps.core", "bitcoin", "rfc3161_client"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for attempt in (
+        lambda: OtsProof.begin(bytes(32), bytes(16)),
+        lambda: HeaderFile(tmp_path / "h"),
+        lambda: TimestampAuthority(b"", b"", "tsa"),
+    ):
+        with pytest.raises(ConfigurationError) as raised:
+            attempt()
+        assert "assay[timestamp]" in raised.value.hint
