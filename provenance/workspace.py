@@ -149,10 +149,14 @@ class Workspace:
         """The trust lists."""
         return TrustStore(self.home / TRUST)
 
+    def ledger_key(self) -> bytes:
+        """Return the seed of the ledger's checkpoint key, 32 bytes; raises CredentialError."""
+        return self._read_secret(self.home / self.settings.log_key)
+
     @cached_property
     def log(self) -> Log:
         """The ledger, opened; raises LedgerError if it is missing."""
-        seed = self._read_secret(self.home / self.settings.log_key)
+        seed = self.ledger_key()
         opened = load_plugin("assay.logs", "sql").open(
             self._ledger_url(), origin=self.settings.origin, seed=seed
         )
@@ -160,7 +164,7 @@ class Workspace:
 
     def create_log(self) -> Log:
         """Make the ledger that the settings name; raises LedgerError if there is one."""
-        seed = self._read_secret(self.home / self.settings.log_key)
+        seed = self.ledger_key()
         made = load_plugin("assay.logs", "sql").create(
             self._ledger_url(), origin=self.settings.origin, seed=seed
         )
