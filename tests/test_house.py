@@ -90,7 +90,7 @@ HOMES = {
     "eth_account": {"ledger.anchors.chain"},
     "urllib3": {"provenance.net"},
     "uvicorn": {"ledger.serving"},
-    "starlette": {"ledger.serving", "ledger.witness.server"},
+    "starlette": {"ledger.serving", "ledger.witness.server", "ledger.remote.server", "ledger.remote.guard"},
 }
 EVERYWHERE = {"numpy"}
 DOORS = {"click", "rich"}
