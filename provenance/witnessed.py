@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from assay.provenance.errors import ConfigurationError
+from assay.provenance.errors import ConfigurationError, LedgerError
 from assay.provenance.files.atomic import atomic_output
 
 WITNESSED = "witnessed.note"
@@ -35,6 +36,23 @@ def read_witnessed(home: Path) -> tuple[str, ...]:
 
 
 def write_witnessed(home: Path, note: str) -> None:
-    """Remember a cosigned checkpoint in place of the one before; what stood there must not be newer."""
+    """Remember a cosigned checkpoint in place of the one before.
+
+    Raises LedgerError, and changes nothing, where the one before is of a larger ledger.
+    """
+    for before in read_witnessed(home):
+        if _size(before) > _size(note):
+            raise LedgerError(
+                f"this ledger has {_size(note)} entries, but witnesses have seen {_size(before)}: an older copy was "
+                "restored in its place",
+                path=home / WITNESSED,
+                hint="append nothing: bring back the newer database",
+            )
     with atomic_output(home / WITNESSED, overwrite=True) as stream:
         stream.write(note.encode())
+
+
+def _size(note: str) -> int:
+    """Return the tree size on the second line of a checkpoint; 0 where there is none."""
+    lines = note.split("\n", 2)
+    return int(lines[1]) if len(lines) > 2 and re.fullmatch("[0-9]{1,19}", lines[1]) else 0

@@ -43,6 +43,7 @@ from assay.provenance.sign import Signed, Signing
 from assay.provenance.sign import sign as sign_line
 from assay.provenance.subject import Subject
 from assay.provenance.verify import verify as verify_line
+from assay.provenance.witnessed import read_witnessed
 
 if TYPE_CHECKING:
     from assay.provenance.page import Preview
@@ -158,7 +159,7 @@ class Workspace:
         """The ledger, opened; raises LedgerError if it is missing."""
         seed = self.ledger_key()
         opened = load_plugin("assay.logs", "sql").open(
-            self._ledger_url(), origin=self.settings.origin, seed=seed
+            self._ledger_url(), origin=self.settings.origin, seed=seed, pins=read_witnessed(self.home)
         )
         return cast(Log, opened)
 
