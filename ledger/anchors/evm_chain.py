@@ -20,6 +20,9 @@ MAX_LAG = 100
 MAX_EVENTS = 1000
 """Most events that are followed back from the contract's head in search of one."""
 
+MAX_GAS = 5_000_000
+"""Most gas that an endpoint may ask for: a hundred times what Ethereum takes, for layer 2s that count otherwise."""
+
 ETHER = 10**18
 _GAS_ROOM = 4
 
@@ -151,15 +154,16 @@ class Chain:
         return min(tip for _, tip in self._each(lambda e: e.tip()))
 
     def gas(self, writer: str, data: bytes, max_fee: int) -> int:
-        """Return a gas limit for a call, a quarter above the estimate: what is not used is not paid.
+        """Return a gas limit for a call, a quarter above the highest estimate: what is not used is not paid.
 
         Raises ConfigurationError where the contract would refuse, or the account could not pay ``max_fee`` wei
         a unit.
         """
-        endpoint = self.any()
-        gas = endpoint.estimate(writer, data)
+        dearest, gas = max(self._each(lambda e: e.estimate(writer, data)), key=lambda found: found[1])
+        if gas > MAX_GAS:
+            raise NetworkError(f"{dearest.place} asks for {gas} gas: more than any checkpoint takes")
         gas += gas // _GAS_ROOM
-        held, needed = endpoint.balance(writer), gas * max_fee
+        held, needed = max(held for _, held in self._each(lambda e: e.balance(writer))), gas * max_fee
         if held < needed:
             raise ConfigurationError(
                 f"{writer} holds {held / ETHER:.6g} ether, {needed / ETHER:.6g} may be needed",

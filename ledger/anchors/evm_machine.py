@@ -120,7 +120,7 @@ class Machine:
         try:
             event = already_there(self._chain, self.trail, self.record.size, self.record.root, head)
         except LedgerError as error:
-            return self._go(State.FAILED, self.trail, error.message)
+            return self._overtaken(error)
         if event is not None:
             return self._adopt(event)
         fees = first_fees(latest.base_fee, self._chain.tip(), self._rules.max_fee)
@@ -134,6 +134,16 @@ class Machine:
             return self._wait(error.message)
         attempt = self._signed(trail, data, gas, fees, latest)
         return self._go(State.SIGNED, replace(trail, attempts=(attempt,)))
+
+    def _overtaken(self, error: LedgerError) -> bool:
+        """The chain holds what leaves this checkpoint no place; that is the end once it is final."""
+        finalized = self._chain.common(FINALIZED)
+        head = self._chain.head(self.trail.writer, self.trail.log_id, finalized.number)
+        try:
+            already_there(self._chain, self.trail, self.record.size, self.record.root, head)
+        except LedgerError:
+            return self._go(State.FAILED, self.trail, error.message)
+        return self._wait(f"{error.message}; it is not final yet")
 
     def _same_head(self, other: AnchorRecord) -> bool:
         """Whether another record is about to move the same head: its root would not be known yet."""

@@ -112,7 +112,7 @@ class Trail:
         """Read a record's detail; raises LedgerError where it is none of this kind."""
         try:
             return _read(record.detail)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise LedgerError(
                 f"anchor record {record.id} of {record.name!r} cannot be read: {error}",
                 hint="it was changed from outside; anchor a newer checkpoint",

@@ -16,7 +16,6 @@ from assay.ledger.anchors.evm_fees import GWEI
 from assay.ledger.tlog.note import Checkpoint, sign_note
 from assay.provenance.anchor import AnchorRecord, Standing
 from assay.provenance.errors import (
-    AssayError,
     ConfigurationError,
     CredentialError,
     LedgerError,
@@ -181,6 +180,42 @@ def test_two_checkpoints_at_once_go_one_after_the_other(world, journal):
         == world.finish(anchor, first, journal).state
         == "finalized"
     )
+
+
+def test_two_contracts_with_one_key_do_not_take_each_other_s_nonce(world, journal):
+    first = world.anchor()
+    second = EvmAnchor("second", world.settings(contract=world._deploy()), world.context)
+    records = [first.publish(checkpoint(7), journal), second.publish(checkpoint(7), journal)]
+    assert [record.detail["nonce"] for record in records] == [0, 1]
+    done = [world.finish(a, r, journal) for a, r in zip((first, second), records, strict=True)]
+    assert [record.state for record in done] == ["finalized", "finalized"]
+
+
+def test_a_checkpoint_that_a_larger_one_overtook_fails_once_that_is_final(world, journal, proxies):
+    late = proxies(world.node.url, before=lambda method: silent_at("eth_estimateGas", method))
+    planned = world.anchor(late.url).publish(checkpoint(7), journal)
+    assert planned.state == "planned"
+    larger = world.anchor().publish(checkpoint(9), MemoryJournal())
+    world.node.mine()
+    planned = world.anchor().advance(planned, journal)
+    assert planned.state == "planned"
+    assert "holds size 9" in planned.detail["says"]
+    assert "not final yet" in planned.detail["says"]
+    failed = world.finish(world.anchor(), planned, journal)
+    assert (failed.state, failed.detail["transactions"], larger.state) == ("failed", [], "sent")
+    assert world.anchor().judge(failed, online=True).standing is Standing.BROKEN
+
+
+@pytest.mark.parametrize("gas", ["0x1", hex(10**9)])
+def test_a_false_price_of_one_endpoint_neither_starves_nor_robs(world, journal, proxies, gas):
+    liar = proxies(world.node.url, alter=lie("eth_estimateGas", lambda r: gas))
+    anchor = world.anchor(world.node.url, liar.url)
+    record = anchor.publish(checkpoint(7), journal)
+    if gas == "0x1":
+        assert world.finish(anchor, record, journal).state == "finalized"
+    else:
+        assert record.state == "planned"
+        assert f"{liar.url} asks for" in record.detail["says"]
 
 
 def test_a_lost_journal_finds_its_anchors_on_the_chain_again(world, journal):
@@ -772,12 +807,3 @@ def signed_call(world: World, *, nonce: int, size: int, root: bytes, previous: b
 def with_transaction(record: AnchorRecord, signed, nonce: int) -> dict:
     kept = {**record.detail["transactions"][0], "hash": signed.hash, "raw": "0x" + signed.raw.hex()}
     return {**record.detail, "nonce": nonce, "transactions": [kept]}
-
-
-def test_errors_are_ours(world, journal):
-    """Whatever goes wrong is an AssayError: no library's exception leaves the anchor."""
-    for rpc in (DEAD, world.node.url + "/nowhere"):
-        try:
-            world.anchor(rpc).publish(checkpoint(7), journal)
-        except AssayError:
-            continue
