@@ -28,6 +28,7 @@ ledger = LazyGroup(
         "anchor": ("assay.cli.anchor:anchor", "Publish the newest checkpoint to the ledger's anchors."),
         "anchors": ("assay.cli.anchor:anchors", "List what was anchored, and what it proves."),
         "contract": ("assay.cli.contract:contract", "The contract that keeps checkpoints on an EVM chain."),
+        "export": ("assay.cli.export:export", "Write entries and their proofs for a stranger."),
         "upgrade": ("assay.cli.ledger:upgrade", "Bring the database to this program's schema."),
     },
 )

@@ -16,7 +16,7 @@ from assay.ledger.custody.bag import BagWriter, read_from_bag
 from assay.ledger.tlog.merkle import verify_consistency
 from assay.ledger.tlog.note import MAX_NOTE_BYTES, Checkpoint
 from assay.ledger.tlog.proof import Proof
-from assay.provenance.anchor import AnchorRecord
+from assay.provenance.anchor import Anchored, AnchorRecord, Standing
 from assay.provenance.entry import Recovery
 from assay.provenance.errors import LedgerError, MalformedError, UsageError
 from assay.provenance.files.atomic import atomic_output
@@ -27,14 +27,8 @@ MAX_ITEMS = 10_000
 """Most entries in one bundle."""
 
 PENDING, UNCHECKED = "pending\n", "unchecked\n"
-# Of each kind of anchor: the states in which its proof is complete, and the proof's place in the record's detail
-# and in the bundle. docs/formats/anchor.md has the states.
-_COMPLETE = {
-    "rfc3161": ({"stamped"}, "reply", "token.tsr"),
-    "opentimestamps": ({"upgraded", "checked"}, "proof", "proof.ots"),
-    "evm": ({"finalized"}, "", ""),
-}
-_WORTHLESS = {"refused", "failed"}
+# Where an anchor's record keeps its proof, base64, and the file that it becomes; docs/formats/anchor.md has both.
+_PROOFS = {"rfc3161": ("reply", "token.tsr"), "opentimestamps": ("proof", "proof.ots")}
 
 
 class Source(Protocol):
@@ -77,16 +71,11 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Anchored:
+class Witnessed:
     """An anchor's record to export; ``certificate`` is the pinned one of a time-stamp authority, PEM."""
 
-    record: AnchorRecord
+    anchored: Anchored
     certificate: bytes = b""
-
-    @property
-    def worthless(self) -> bool:
-        """Whether it came to nothing, and is left out."""
-        return self.record.state in _WORTHLESS or self.record.size == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +97,14 @@ def export(
     software: str,
     recovery: bool = False,
     since: Path | None = None,
-    anchored: Sequence[Anchored] = (),
+    anchored: Sequence[Witnessed] = (),
     overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle of some entries, all proven against one checkpoint; the same input makes the same bytes.
 
     The checkpoint is the newest cosigned one that has all entries, else the latest. ``policy`` is a
     tlog-policy, ``since`` an earlier bundle of this log, ``recovery`` whether the recovery records go along.
+    Anchors whose proof is worthless are left out.
     Raises UsageError (no entries, too many, no such entry), InputError (a file that is not the one logged),
     LedgerError where the log contradicts itself, the earlier bundle or an anchor.
     """
@@ -123,7 +113,9 @@ def export(
         raise UsageError(f"a bundle holds 1 to {MAX_ITEMS} entries, not {len(items)}")
     earlier = read_from_bag(since, "data/checkpoint", MAX_NOTE_BYTES) if since else b""
     note = _checkpoint(log, items[-1].index + 1, _size(earlier))
-    chosen = [a for a in anchored if not a.worthless]
+    chosen = [
+        a for a in anchored if a.anchored.record.size and a.anchored.judgement.standing != Standing.BROKEN
+    ]
     with atomic_output(out, overwrite=overwrite) as stream, BagWriter(stream, BASE) as bag:
         bag.add("data/checkpoint", note.encode())
         bag.add("data/policy", policy.encode())
@@ -196,20 +188,22 @@ def _add_related(bag: BagWriter, log: Source, folder: str, other: str, note: str
     bag.add(f"{folder}/consistency", ("\n".join(lines) + "\n\n" + larger).encode())
 
 
-def _add_anchor(bag: BagWriter, log: Source, anchored: Anchored, note: str) -> None:
-    record = anchored.record
+def _add_anchor(bag: BagWriter, log: Source, given: Witnessed, note: str) -> None:
+    record, judgement = given.anchored.record, given.anchored.judgement
+    if judgement.standing == Standing.CONTRADICTED:
+        raise LedgerError(f"the anchor {record.name} contradicts the ledger: {judgement.says}")
     folder = f"data/anchors/{record.id}-{record.kind}"
     _add_related(bag, log, folder, record.checkpoint, note, f"the anchor {record.name}")
-    complete, field, name = _COMPLETE.get(record.kind, (set(), "", ""))
     bag.add(f"{folder}/record.json", _record(record))
-    bag.add(f"{folder}/state", (UNCHECKED if record.state in complete else PENDING).encode())
-    if field and record.state in complete:
+    bag.add(f"{folder}/state", (PENDING if judgement.standing == Standing.PENDING else UNCHECKED).encode())
+    field, name = _PROOFS.get(record.kind, ("", ""))
+    if field in record.detail:
         try:
-            bag.add(f"{folder}/{name}", base64.b64decode(str(record.detail.get(field)), validate=True))
+            bag.add(f"{folder}/{name}", base64.b64decode(str(record.detail[field]), validate=True))
         except binascii.Error as error:
             raise LedgerError(f"the record of the anchor {record.name} cannot be read") from error
-    if anchored.certificate:
-        bag.add(f"{folder}/certificate.pem", anchored.certificate)
+    if given.certificate:
+        bag.add(f"{folder}/certificate.pem", given.certificate)
 
 
 def _record(record: AnchorRecord) -> bytes:

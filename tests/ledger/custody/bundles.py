@@ -14,10 +14,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from assay.ledger.custody.bundle import Anchored, Item, export
+from assay.ledger.custody.bundle import Item, Witnessed, export
 from assay.ledger.log import SqlLog
 from assay.ledger.tlog.note import NoteSigner
-from assay.provenance.anchor import AnchorRecord, checkpoint_digest
+from assay.provenance.anchor import Anchored, AnchorRecord, Judgement, Standing, checkpoint_digest
 from assay.provenance.asset import Digest
 
 from ..worlds import ORIGIN, entry, recovery
@@ -96,7 +96,7 @@ class World:
     media: dict[int, Path]
     earlier: Path
     policy: str
-    anchored: tuple[Anchored, ...]
+    anchored: tuple[Witnessed, ...]
 
     def items(self) -> list[Item]:
         return [Item(7), Item(123, self.media[123]), Item(299)]
@@ -114,13 +114,16 @@ class World:
         return out
 
 
-def record(number: int, kind: str, state: str, note: str, **detail: str) -> AnchorRecord:
-    """Return an anchor's record of a checkpoint."""
+def anchored(
+    number: int, kind: str, standing: Standing, note: str, certificate: bytes = b"", **detail: str
+) -> Witnessed:
+    """Return an anchor's record of a checkpoint, as the ledger's keeper judges it."""
     _, size, root, *_ = note.split("\n")
     time = "2026-11-21T10:00:00Z"
-    return AnchorRecord(
-        "an", kind, "there", int(size), base64.b64decode(root), note, state, time, time, detail, number
+    record = AnchorRecord(
+        "an", kind, "there", int(size), base64.b64decode(root), note, "state", time, time, detail, number
     )
+    return Witnessed(Anchored(record, Judgement(standing, "so it is")), certificate)
 
 
 def build(folder: Path) -> World:
@@ -153,13 +156,13 @@ def build(folder: Path) -> World:
     later = log.checkpoint()
     authority = Authority(folder / "tsa")
     reply = base64.b64encode(authority.stamp(checkpoint_digest(stamped))).decode()
-    anchored = (
-        Anchored(record(1, "rfc3161", "stamped", stamped, reply=reply), authority.certificate),
-        Anchored(record(2, "evm", "finalized", later, block="0x1")),
-        Anchored(record(3, "opentimestamps", "pending", later, proof="AAAA")),
-        Anchored(record(4, "rfc3161", "refused", later)),
+    anchors = (
+        anchored(1, "rfc3161", Standing.OK, stamped, authority.certificate, reply=reply),
+        anchored(2, "evm", Standing.UNCHECKED, later, block="0x1"),
+        anchored(3, "opentimestamps", Standing.PENDING, later, proof="AAAA"),
+        anchored(4, "rfc3161", Standing.BROKEN, later),
     )
-    return World(folder, log, media, earlier, policy, anchored)
+    return World(folder, log, media, earlier, policy, anchors)
 
 
 def unpack(bundle: Path, folder: Path) -> Path:

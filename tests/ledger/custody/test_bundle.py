@@ -12,9 +12,10 @@ import bagit
 import pytest
 
 from assay.ledger.custody.bag import read_from_bag
-from assay.ledger.custody.bundle import Anchored, Item, export
+from assay.ledger.custody.bundle import Item, export
 from assay.ledger.log import SqlLog
 from assay.ledger.tlog.note import Checkpoint, NoteSigner, sign_note
+from assay.provenance.anchor import Standing
 from assay.provenance.errors import (
     AssayError,
     InputError,
@@ -29,11 +30,11 @@ from .bundles import (
     HAS_OPENSSL,
     SEED,
     SOFTWARE,
+    anchored,
     build,
     by_python,
     by_shell,
     cosigned,
-    record,
     reseal,
     said,
     unpack,
@@ -182,6 +183,7 @@ NAMES = [
     "data/previous/checkpoint", "data/previous/consistency",
     *(f"data/anchors/1-rfc3161/{n}" for n in STAMPED),
     *(f"data/anchors/{a}/{n}" for a in ("2-evm", "3-opentimestamps") for n in STAMPED[:4]),
+    "data/anchors/3-opentimestamps/proof.ots",
 ]  # fmt: skip
 
 
@@ -370,7 +372,7 @@ def test_a_checkpoint_of_another_history_is_named_a_rewrite(world, folder):
 
 
 def test_a_token_over_another_checkpoint_is_refused(world, folder):
-    reply = base64.b64decode(world.anchored[0].record.detail["reply"])
+    reply = base64.b64decode(world.anchored[0].anchored.record.detail["reply"])
     other = folder / "data/anchors/2-evm"
     (other / "token.tsr").write_bytes(reply)
     (other / "certificate.pem").write_bytes(world.anchored[0].certificate)
@@ -487,7 +489,13 @@ def test_an_anchor_that_contradicts_the_ledger_stops_the_export(world):
     signer = NoteSigner.from_seed(ORIGIN, SEED)
     forked = sign_note(Checkpoint(ORIGIN, 200, bytes(32)).to_text(), signer)
     with pytest.raises(LedgerError, match="the anchor an and the ledger contradict"):
-        world.export("c.zip", anchored=(Anchored(record(9, "evm", "finalized", forked)),))
+        world.export("c.zip", anchored=(anchored(9, "evm", Standing.OK, forked),))
+
+
+def test_an_anchor_that_its_keeper_finds_contradicted_stops_it_too(world):
+    found = anchored(9, "evm", Standing.CONTRADICTED, world.log.checkpoint())
+    with pytest.raises(LedgerError, match="so it is"):
+        world.export("c.zip", anchored=(found,))
 
 
 def test_what_is_no_bundle_is_refused_as_an_earlier_one(world, tmp_path):
