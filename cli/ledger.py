@@ -68,11 +68,12 @@ def append(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("what", metavar="FILE|DIGEST|MARK|MANIFEST")
+@click.argument("what", metavar="FILE|DIGEST|MARK|MANIFEST|ISCC")
 @json_option
 @click.pass_context
 def find(ctx: click.Context, what: str, as_json: bool) -> None:
-    """Find entries: by a file (digest, then fingerprint), sha256:HEX, SCHEME:HEX of a mark, or a manifest URN.
+    """Find entries: by a file (digest, then fingerprint), sha256:HEX, SCHEME:HEX of a mark, a manifest URN, or the
+    ISCC of a picture (then also entries whose code is near it).
 
     Exit code 0 if something was found, 3 if not.
 
@@ -80,6 +81,7 @@ def find(ctx: click.Context, what: str, as_json: bool) -> None:
     Examples:
       assay ledger find photo.jpg
       assay ledger find io.assay.dwtdctsvd.1:0123456789ab
+      assay ledger find ISCC:EED4GQZQTY6J5DTHQ2DWCPDZHQOM6QZQTY6J5DTFZ2DWCPDZHQOMXDI
     """
     from assay.provenance.records import find as find_entries
 
@@ -104,6 +106,7 @@ def _print(by: str, item: Found, as_json: bool) -> None:
         "time": entry.time,
         "mark": str(entry.mark) if entry.mark else None,
         "manifest_label": entry.manifest_label or None,
+        "bindings": [{"alg": a, "value": v} for a, v in item.recovery.bindings] if item.recovery else [],
         "source_type": entry.source_type or None,
         "generator": entry.generator or None,
         "distance": item.distance,

@@ -10,6 +10,7 @@ from assay.provenance.asset import Digest
 from assay.provenance.entry import Entry, Fingerprint, Recovery
 from assay.provenance.evidence import Evidence
 from assay.provenance.files.worker import Job
+from assay.provenance.manifest import SoftBinding
 from assay.provenance.mark import Mark, Reading
 from assay.provenance.media import Media, Samples
 from assay.provenance.receipt import Receipt
@@ -87,6 +88,10 @@ class Log(Protocol):
         """Return the entries with this mark, oldest first."""
         ...
 
+    def find_binding(self, alg: str, value: str) -> Sequence[Found]:
+        """Return the entries beside which this soft binding is kept, oldest first."""
+        ...
+
     def find_fingerprint(self, fingerprint: Fingerprint) -> Sequence[Found]:
         """Return the entries near this fingerprint, nearest first, at most a handful."""
         ...
@@ -122,6 +127,17 @@ class Fingerprinter(Protocol):
 
     def fingerprints(self, media: Media) -> Sequence[Fingerprint]:
         """Return the fingerprints to look received media up by: as they are, then turned and mirrored; or none."""
+        ...
+
+    def bindings(self, media: Media) -> Sequence[SoftBinding]:
+        """Return the soft bindings of C2PA's list that the media themselves give; or none."""
+        ...
+
+    def coded(self, text: str) -> tuple[SoftBinding, Fingerprint]:
+        """Return the soft binding that an ISCC in text names, and the value to look near it.
+
+        Raises MalformedError where the text is none, or not of a picture.
+        """
         ...
 
     def sketch(self, media: Media) -> bytes:

@@ -21,6 +21,8 @@ from assay.provenance.sign import SALT_BYTES
 from assay.provenance.subject import Subject
 from assay.provenance.workspace import Workspace
 
+ISCC = "ISCC:"
+"""How an International Standard Content Code begins."""
 RECEIPT_BYTES = 1 << 20
 """Largest receipt file read."""
 
@@ -42,6 +44,7 @@ def append_file(workspace: Workspace, path: Path) -> Receipt:
             fingerprint=workspace.fingerprinter.fingerprint(media) if media else None,
             sketch=workspace.fingerprinter.sketch(media) if media else b"",
             manifest=manifest.store if kept else b"",
+            bindings=_bindings(workspace, media),
         )
         entry = Entry(
             digest=asset.digest,
@@ -73,6 +76,11 @@ def _media(subject: Subject) -> Media | None:
         return None
 
 
+def _bindings(workspace: Workspace, media: Media | None) -> tuple[tuple[str, str], ...]:
+    found = workspace.fingerprinter.bindings(media) if media else ()
+    return tuple((binding.alg, binding.value) for binding in found)
+
+
 def _mark(manifest: Manifest) -> Mark | None:
     own = (b for b in manifest.soft_bindings if b.alg.startswith(OWN_SCHEMES))
     return next((Mark(b.alg, b.value) for b in own), None)
@@ -83,15 +91,19 @@ def _agent(manifest: Manifest) -> str:
 
 
 def find(workspace: Workspace, what: str) -> list[tuple[str, Found]]:
-    """Find entries by ``sha256:HEX``, ``SCHEME:HEX`` of a mark, a manifest URN, or a file (digest, fingerprint).
+    """Find entries by ``sha256:HEX``, ``SCHEME:HEX`` of a mark, a manifest URN, an ISCC, or a file.
 
-    Returns how each was found, and the entry; raises InputError if ``what`` looks like a file and is none.
+    By an ISCC, entries that keep this very code come before those with a code near it; by a file, its digest
+    counts, then its fingerprints. Returns how each was found, and the entry; raises InputError if ``what``
+    looks like a file and is none, MalformedError for an ISCC that is none of a picture.
     """
     log = workspace.log
     if what.startswith("sha256:"):
         return [("digest", f) for f in log.find_digest(Digest.parse(what))]
     if what.startswith(("urn:", "contentauth:")):
         return [("manifest", f) for f in log.find_manifest(what)]
+    if what[: len(ISCC)].upper() == ISCC:
+        return _find_code(workspace, what)
     scheme, colon, value = what.rpartition(":")
     if (
         colon
@@ -102,6 +114,14 @@ def find(workspace: Workspace, what: str) -> list[tuple[str, Found]]:
     ):
         return [("watermark", f) for f in log.find_mark(Mark(scheme, value))]
     return _find_file(workspace, Path(what))
+
+
+def _find_code(workspace: Workspace, text: str) -> list[tuple[str, Found]]:
+    binding, value = workspace.fingerprinter.coded(text)
+    exact = workspace.log.find_binding(binding.alg, binding.value)
+    known = {found.receipt.index for found in exact}
+    near = (f for f in workspace.log.find_fingerprint(value) if f.receipt.index not in known)
+    return [*(("binding", f) for f in exact), *(("fingerprint", f) for f in near)]
 
 
 def _find_file(workspace: Workspace, path: Path) -> list[tuple[str, Found]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -29,7 +29,7 @@ from assay.provenance.files.sniff import open_asset
 from assay.provenance.files.write import encode_like
 from assay.provenance.keys.signers import Signer, certificate_digest, check_certificate, is_development
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
-from assay.provenance.manifest import SIDECAR_SUFFIX, ManifestState
+from assay.provenance.manifest import SIDECAR_SUFFIX, ManifestState, SoftBinding
 from assay.provenance.mark import Mark
 from assay.provenance.media import Kind, Media
 from assay.provenance.protocols import Fingerprinter, Log, Watermark
@@ -101,6 +101,7 @@ class _Draft:
     stream: BinaryIO
     mark: Mark | None = None
     media: Media | None = None
+    bindings: Sequence[SoftBinding] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -119,14 +120,15 @@ def sign(source: Path, target: Path, claim: Claim, setup: Signing) -> Signed:
         # All names are taken before the ledger is touched: one that exists already must not cost an entry.
         beside = _beside(outputs, target, SIDECAR_SUFFIX, setup) if setup.sidecar else None
         proof = _beside(outputs, target, RECEIPT_SUFFIX, setup) if setup.log else None
-        # 5, 6, 7. claim; manifest over the final bytes; read back or stop
+        # 5, 6, 7. claim, with what leads back to it; manifest over the final bytes; read back or stop
+        _look(subject, draft, setup)
         done = _sign(subject, draft, claim, setup, signed)
         digest = Digest.of_file(signed)
         receipt = None
         if beside:
             beside.write(done.store)
         if setup.log and proof:  # 8, 9. append the entry; proof and signed checkpoint
-            recovery = _recovery(subject, draft, done.store, setup)
+            recovery = _recovery(draft, done.store, setup)
             entry = _entry(subject.asset, digest, signed, done, draft, claim, setup, recovery)
             receipt = setup.log.append(entry, recovery)
             proof.write(receipt.text.encode())
@@ -192,6 +194,19 @@ def _embed(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, waterm
     draft.stream, draft.mark, draft.media = marked, reading.mark, media
 
 
+def _look(subject: Subject, draft: _Draft, setup: Signing) -> None:
+    """Take from the samples, as they will be published, what later leads back from an altered copy."""
+    if setup.fingerprinter is None:
+        return
+    if draft.media is None and subject.asset.kind is Kind.IMAGE:
+        try:
+            draft.media = subject.picture().media
+        except InputError as error:
+            draft.notes.append(f"no fingerprint: {error.message}")
+    if draft.media is not None:
+        draft.bindings = setup.fingerprinter.bindings(draft.media)
+
+
 def _disclose(asset: Asset, draft: _Draft, claim: Claim) -> None:
     label = aigc_label(claim.agent, "")
     target = BytesIO()
@@ -221,6 +236,7 @@ def _sign(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, target:
                 definition=definition(
                     claim,
                     draft.mark,
+                    draft.bindings,
                     title=_title(asset.path),
                     when=setup.now.isoformat(timespec="seconds"),
                     version=VERSION,
@@ -275,20 +291,15 @@ def _ingredient(stack: ExitStack, path: Path, component: str, setup: Signing) ->
     return engine.Ingredient(stream, asset.media_type, _title(path), component)
 
 
-def _recovery(subject: Subject, draft: _Draft, store: bytes, setup: Signing) -> Recovery:
-    """What is kept beside the log to find the original again: manifest, fingerprint and sketch."""
-    media = draft.media
-    if media is None and subject.asset.kind is Kind.IMAGE:
-        try:
-            media = subject.picture().media
-        except InputError as error:
-            draft.notes.append(f"no fingerprint: {error.message}")
-    finger = setup.fingerprinter
+def _recovery(draft: _Draft, store: bytes, setup: Signing) -> Recovery:
+    """What is kept beside the log to find the original again: manifest, fingerprint, soft bindings, sketch."""
+    finger, media = setup.fingerprinter, draft.media
     return Recovery(
         salt=setup.random(SALT_BYTES),
         fingerprint=finger.fingerprint(media) if finger and media else None,
         sketch=finger.sketch(media) if finger and media else b"",
         manifest=store,
+        bindings=tuple((binding.alg, binding.value) for binding in draft.bindings),
     )
 
 

@@ -9,10 +9,12 @@ import pdqhash
 from numpy.typing import NDArray
 from PIL import Image
 
+from assay.ledger.likeness import iscc
 from assay.ledger.likeness.align import Area, Plane, Rect, to_planes, to_rgb
 from assay.ledger.likeness.compare import compare
 from assay.provenance.entry import Fingerprint
 from assay.provenance.errors import MalformedError
+from assay.provenance.manifest import SoftBinding
 from assay.provenance.media import Media, Samples
 from assay.provenance.protocols import Comparison
 
@@ -90,7 +92,7 @@ def _bytes_of(bits: NDArray[np.integer]) -> bytes:
 
 
 class PdqFingerprinter:
-    """PDQ fingerprints and sketches; implements ``assay.provenance.protocols.Fingerprinter``."""
+    """PDQ fingerprints, ISCC codes and sketches; implements ``assay.provenance.protocols.Fingerprinter``."""
 
     alg = "pdq"
 
@@ -103,14 +105,29 @@ class PdqFingerprinter:
         return Fingerprint(self.alg, _bytes_of(bits), int(quality)) if quality >= MIN_QUALITY else None
 
     def fingerprints(self, media: Media) -> list[Fingerprint]:
-        """Return the fingerprints to look a picture up by: as it is, then turned and mirrored; or []."""
+        """Return the fingerprints to look a picture up by, or [].
+
+        PDQ as it is, then turned and mirrored, then the ISCC as it is: it bears small crops and turns better.
+        """
         picture = canonical(media.frame())
         if min(picture.shape[:2]) < MIN_SIDE:
             return []
         variants, quality = pdqhash.compute_dihedral(np.ascontiguousarray(picture))
         if quality < MIN_QUALITY:
             return []
-        return [Fingerprint(self.alg, _bytes_of(bits), int(quality)) for bits in variants]
+        found = [Fingerprint(self.alg, _bytes_of(bits), int(quality)) for bits in variants]
+        return [*found, self.coded(iscc.image_code(media.frame()))[1]]
+
+    def bindings(self, media: Media) -> list[SoftBinding]:
+        """Return the registered soft bindings: the ISCC, or none where there is no fingerprint either."""
+        if self.fingerprint(media) is None:
+            return []
+        return [SoftBinding(iscc.ALG, iscc.image_code(media.frame()))]
+
+    def coded(self, text: str) -> tuple[SoftBinding, Fingerprint]:
+        """Return the soft binding that an ISCC names, and the value to look near it; raises MalformedError."""
+        code, body = iscc.read_code(text)
+        return SoftBinding(iscc.ALG, code), Fingerprint(iscc.ALG, body, 100)
 
     def sketch(self, media: Media) -> bytes:
         """Return the small picture kept for comparing regions (docs/formats/sketch.md), 7 to 12 KB."""

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from assay.provenance.claim import IPTC, Claim
+from assay.provenance.manifest import SoftBinding
 from assay.provenance.mark import Mark
 
 _TRAINING = ("cawg.ai_generative_training", "cawg.ai_training", "cawg.data_mining", "cawg.ai_inference")
 
 
 def definition(
-    claim: Claim, mark: Mark | None, *, title: str, when: str, version: str, has_parent: bool, components: int
+    claim: Claim,
+    mark: Mark | None,
+    bindings: Sequence[SoftBinding] = (),
+    *,
+    title: str,
+    when: str,
+    version: str,
+    has_parent: bool,
+    components: int,
 ) -> dict[str, Any]:
     """Return the manifest definition for one signature.
 
     Without a parent the first action is ``c2pa.created`` with the claim's source type; with one, the engine
     puts ``c2pa.opened`` first and what we add follows. Every assertion is marked ``created``: it is the
-    signer's own statement, not something gathered from elsewhere. ``when`` is RFC 3339.
+    signer's own statement, not something gathered from elsewhere. ``bindings`` are soft bindings besides the
+    mark. ``when`` is RFC 3339.
     """
     assertions: list[dict[str, Any]] = [
         _created("c2pa.actions.v2", {"actions": _actions(claim, mark, when, has_parent, components)})
     ]
     if mark:
         # The value is the identifier as text: an index into the ledger, not a fingerprint of the picture.
-        soft = {"alg": mark.scheme, "blocks": [{"scope": {}, "value": mark.id}]}
-        assertions.append(_created("c2pa.soft-binding", soft))
+        assertions.append(_soft_binding(SoftBinding(mark.scheme, mark.id)))
+    assertions += [_soft_binding(binding) for binding in bindings]
     if claim.training_mining:
         entries = {name: {"use": claim.training_mining} for name in _TRAINING}
         assertions.append(_created("cawg.training-mining", {"entries": entries}))
@@ -34,6 +45,11 @@ def definition(
         "title": claim.title or title,
         "assertions": assertions,
     }
+
+
+def _soft_binding(binding: SoftBinding) -> dict[str, Any]:
+    soft = {"alg": binding.alg, "blocks": [{"scope": {}, "value": binding.value}]}
+    return _created("c2pa.soft-binding", soft)
 
 
 def _created(label: str, data: dict[str, Any]) -> dict[str, Any]:

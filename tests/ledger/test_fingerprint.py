@@ -109,7 +109,7 @@ def test_turned_and_mirrored_photographs_are_found_and_laid_right(photo, turn):
     media = Media.still(jpeg(received, 60))
     original = READER.fingerprint(Media.still(photo))
     keys = READER.fingerprints(media)
-    assert len(keys) == 8
+    assert [key.alg for key in keys] == ["pdq"] * 8 + ["io.iscc.v0"]
     assert min(distance(original.value, key.value) for key in keys) <= MAX_DISTANCE
     comparison = READER.compare(media, READER.sketch(Media.still(photo)))
     assert comparison.same
