@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assay.cli.cose import check_cose, write_cose
 from assay.cli.door import emit, json_option, open_workspace
 from assay.cli.witness import read_policy, said_time
 
@@ -24,21 +25,42 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--policy", type=FILE, help="Check it by this tlog-policy, of whatever ledger; needs no workspace."
 )
+@click.option("--cose", is_flag=True, help="Write a COSE receipt (RFC 9942) instead; needs --out.")
+@click.option("-o", "--out", type=FILE, help="Where the COSE receipt goes.")
+@click.option("--entry", type=FILE, help="With a COSE receipt: the entry's bytes; else the ledger is asked.")
 @json_option
 @click.pass_context
-def receipt(ctx: click.Context, what: str, path: Path | None, policy: Path | None, as_json: bool) -> None:
+def receipt(
+    ctx: click.Context,
+    what: str,
+    path: Path | None,
+    policy: Path | None,
+    cose: bool,
+    out: Path | None,
+    entry: Path | None,
+    as_json: bool,
+) -> None:
     """Print the receipt of an entry, or check a receipt file, offline.
 
     A receipt is printed against the newest checkpoint that witnesses have cosigned, if it covers the entry.
     A receipt file is checked by --policy, else by the workspace's ledger key, or, where it is of another ledger,
-    by the trust lists of kind log. Exit code 1 if it does not hold.
+    by the trust lists of kind log. A file that ends in .cbor is read as a COSE receipt. Exit code 1 if it does
+    not hold.
 
     \b
     Examples:
       assay ledger receipt 12 > 12.tlog-proof
       assay ledger receipt signed.jpg.tlog-proof --file signed.jpg
       assay ledger receipt signed.jpg.tlog-proof --policy agency.policy
+      assay ledger receipt 12 --cose -o 12.cbor
     """
+    if cose or out:
+        if not (cose and out and what.isdigit()):
+            raise click.UsageError("a COSE receipt needs an entry's index, --cose and --out FILE")
+        write_cose(ctx, int(what), out, as_json)
+        return
+    if what.endswith(".cbor"):
+        ctx.exit(check_cose(ctx, Path(what), path, entry, policy, as_json))
     if what.isdigit() and policy is None:
         _print(open_workspace(ctx), int(what), as_json)
         return
