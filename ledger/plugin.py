@@ -32,6 +32,11 @@ class SqlLedger:
         return SqlLog.open(url, origin, NoteSigner.from_seed(origin, seed), pins=pins)
 
     @staticmethod
+    def read(url: str, *, origin: str, vkeys: Sequence[str]) -> SqlLog:
+        """Open a log, such as a mirror of somebody else's, for reading; ``vkeys`` are the keys to believe."""
+        return SqlLog.open(url, origin, vkeys=vkeys)
+
+    @staticmethod
     def keeper(
         log: SqlLog,
         anchors: Mapping[str, Mapping[str, Any]],

@@ -16,6 +16,8 @@ VERSION = 1
 DEFAULT_SCHEME = "dwtdctsvd"
 LEDGER_FILE = "ledger.sqlite"
 KEYS = "keys"
+REMOTE = "remote"
+"""Folder of what is remembered of a ledger elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,14 @@ class Settings:
     policy: str = NEWSROOM.name
     tsa: str = ""
     witnesses: str = ""
+    ledger_vkey: str = ""
     ledger_token: str = ""
     anchors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the ledger is on a server."""
+        return self.ledger.startswith(("https://", "http://"))
 
 
 def read_settings(path: Path) -> Settings:
@@ -65,6 +73,19 @@ def read_settings(path: Path) -> Settings:
         return Settings(**document)
     except TypeError as error:
         raise ConfigurationError(f"the settings are incomplete: {error}", path=path) from error
+
+
+def read_witnesses(home: Path, settings: Settings) -> list[bytes]:
+    """Return the tlog-policy that the settings name, [] if none; raises ConfigurationError if it cannot be read."""
+    if not settings.witnesses:
+        return []
+    path = home / settings.witnesses
+    try:
+        return [path.read_bytes()]
+    except OSError as error:
+        raise ConfigurationError(
+            f"the policy of witnesses cannot be read: {error.strerror}", path=path
+        ) from error
 
 
 def first_settings(origin: str) -> str:

@@ -32,13 +32,22 @@ from assay.provenance.keys.signers import (
     write_key,
     write_secret,
 )
-from assay.provenance.keys.trust import CERTIFICATES, TrustStore, split_pem
+from assay.provenance.keys.trust import CERTIFICATES, LOG, TrustStore, split_pem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.policy import POLICIES, Policy
 from assay.provenance.protocols import Check, Fingerprinter, KnownMarks, Log, Watermark
 from assay.provenance.receipt import Receipt
 from assay.provenance.report import Report
-from assay.provenance.settings import KEYS, LEDGER_FILE, SETTINGS, Settings, first_settings, read_settings
+from assay.provenance.settings import (
+    KEYS,
+    LEDGER_FILE,
+    REMOTE,
+    SETTINGS,
+    Settings,
+    first_settings,
+    read_settings,
+    read_witnesses,
+)
 from assay.provenance.sign import Signed, Signing
 from assay.provenance.sign import sign as sign_line
 from assay.provenance.subject import Subject
@@ -156,15 +165,37 @@ class Workspace:
 
     @cached_property
     def log(self) -> Log:
-        """The ledger, opened; raises LedgerError if it is missing."""
+        """The ledger, opened; raises LedgerError if it is missing. One on a server is asked only when it is used."""
+        if self.settings.is_remote:
+            return self._remote_log()
+        if self.settings.ledger_vkey:  # a mirror of somebody else's
+            opened = load_plugin("assay.logs", "sql").read(
+                self._ledger_url(), origin=self.settings.origin, vkeys=[self.settings.ledger_vkey]
+            )
+            return cast(Log, opened)
         seed = self.ledger_key()
         opened = load_plugin("assay.logs", "sql").open(
             self._ledger_url(), origin=self.settings.origin, seed=seed, pins=read_witnessed(self.home)
         )
         return cast(Log, opened)
 
+    def _remote_log(self) -> Log:
+        settings, trust = self.settings, self.trust
+        lists = [trust.content(entry) for entry in trust.lists() if entry.kind == LOG]
+        opened = load_plugin("assay.logs", "http").open(
+            settings.ledger,
+            origin=settings.origin,
+            folder=self.home / REMOTE,
+            vkeys=[settings.ledger_vkey] if settings.ledger_vkey else [],
+            policies=[*read_witnesses(self.home, settings), *lists],
+            token=lambda: read_secret(settings.ledger_token, self.home, self._secrets.environ),
+        )
+        return cast(Log, opened)
+
     def create_log(self) -> Log:
-        """Make the ledger that the settings name; raises LedgerError if there is one."""
+        """Make the ledger that the settings name; raises LedgerError if there is one, UsageError if it is elsewhere."""
+        if self.settings.is_remote:
+            raise UsageError("the settings name a ledger elsewhere", hint="it is made where its database is")
         seed = self.ledger_key()
         made = load_plugin("assay.logs", "sql").create(
             self._ledger_url(), origin=self.settings.origin, seed=seed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -52,16 +52,17 @@ class RemoteLog:
     """
 
     def __init__(
-        self, url: str, origin: str, policy: TlogPolicy, net: Net, memory: Memory, token: str = ""
+        self,
+        url: str,
+        origin: str,
+        policy: TlogPolicy,
+        net: Net,
+        memory: Memory,
+        token: Callable[[], bytes] | None = None,
     ) -> None:
         self.origin = origin
         self.name = safe_text(url.rstrip("/"), 300)
         self.policy = policy
-        parts = urlsplit(url)
-        if token and parts.scheme != "https" and parts.hostname not in _LOOPBACK:
-            raise CredentialError(
-                "a token is not sent over plain http", hint="name an https URL as the ledger"
-            )
         self._url, self._net, self._memory, self._token = url.rstrip("/"), net, memory, token
         self.wants_witnesses = policy.quorum != NONE
         self._view = {"cosigned": "1"} if self.wants_witnesses else {}
@@ -308,10 +309,7 @@ class RemoteLog:
                 "recovery": None if recovery is None else recovery_to_json(recovery),
             }
         ).encode()
-        headers: Mapping[str, str] = {
-            "Content-Type": "application/json",
-            **({"Authorization": f"Bearer {self._token}"} if self._token else {}),
-        }
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._secret()}"}
         try:
             answer = self._net.request("POST", f"{self._url}/v1/append", body=body, headers=headers)
         except NetworkError as error:
@@ -331,6 +329,23 @@ class RemoteLog:
                 f"{self.name} gave the receipt of another entry for the one that was sent to it"
             )
         return proof
+
+    def _secret(self) -> str:
+        """Return the token; raises CredentialError where there is none, or where others could read it on its way."""
+        secret = self._token().decode("utf-8", "replace").strip() if self._token else ""
+        if not secret:
+            raise CredentialError(
+                "appending to a ledger elsewhere needs a token",
+                hint='ask its operator, then ledger_token = "file:TOKEN-FILE" in assay.toml',
+            )
+        parts = urlsplit(self._url)
+        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+            raise CredentialError(
+                "a token is not sent over plain http", hint="name an https URL as the ledger"
+            )
+        if not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise CredentialError("the token is not one line of plain characters", hint="copy it again")
+        return secret
 
     def _appended(self, note: str) -> Checkpoint:
         """Verify the checkpoint under a new entry. It cannot be cosigned yet, and is then not remembered."""

@@ -58,14 +58,14 @@ class HttpLedger:
         folder: Path,
         vkeys: Sequence[str] = (),
         policies: Sequence[bytes] = (),
-        token: str = "",
+        token: Callable[[], bytes] | None = None,
         net: Net | None = None,
     ) -> HttpLedger:
         """Return the log at a URL, asking nothing yet.
 
         ``folder`` keeps what was seen of it. Whose checkpoints count is said by the first of ``policies``
-        (tlog-policy files) that names a log of this origin, else by ``vkeys``. Raises ConfigurationError where
-        neither does, CredentialError for a broken key or a token that would travel in the clear.
+        (tlog-policy files) that names a log of this origin, else by ``vkeys``; ``token`` is read to append. Raises
+        ConfigurationError where neither says, CredentialError for a broken key.
         """
         net = net or Net()
         remote = RemoteLog(

@@ -130,7 +130,7 @@ class Station:
             folder=self.folder / name,
             vkeys=vkeys,
             policies=policies,
-            token=token,
+            token=token.encode if token else None,
             net=Net(seconds=10),
         )
 
