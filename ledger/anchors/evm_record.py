@@ -11,6 +11,7 @@ from assay.ledger.anchors.evm_fees import Fees
 from assay.ledger.anchors.evm_nouns import TxReceipt
 from assay.provenance.anchor import AnchorRecord
 from assay.provenance.errors import LedgerError
+from assay.provenance.text import safe_text
 
 
 class State(StrEnum):
@@ -111,10 +112,11 @@ class Trail:
     def of(cls, record: AnchorRecord) -> Trail:
         """Read a record's detail; raises LedgerError where it is none of this kind."""
         try:
+            State(record.state)
             return _read(record.detail)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise LedgerError(
-                f"anchor record {record.id} of {record.name!r} cannot be read: {error}",
+                f"anchor record {record.id} of {safe_text(record.name, 80)} cannot be read: {safe_text(error, 120)}",
                 hint="it was changed from outside; anchor a newer checkpoint",
             ) from error
 

@@ -261,8 +261,9 @@ def test_a_rewritten_ledger_is_contradicted_by_the_chain_and_by_nothing_less(wor
         ({"root": bytes(32)}, "not those of its checkpoint"),
         ({"size": 8}, "not those of its checkpoint"),
         ({"checkpoint": "nothing"}, "not those of its checkpoint"),
-        ({"state": "certain"}, "no state"),
+        ({"state": "certain"}, "cannot be read"),
         ({"detail": {"writer": WRITER}}, "cannot be read"),
+        ({"detail": []}, "cannot be read"),
     ],
 )
 def test_an_edited_record_proves_nothing_and_accuses_nobody(world, journal, change, says):
