@@ -3,6 +3,7 @@
     python bench/faults.py --kills 1000        kill -9 a writer, at random moments and at random system calls
     python bench/faults.py --syscalls          EIO, ENOSPC and kill at each call that changes the ledger's files
     python bench/faults.py --syscalls --sample 60
+    python bench/faults.py --postgres 1000     kill -9 round a real server: nine clients, then the server itself, …
 
 Prints tables and ends with 1 if anything was lost. ``--syscalls`` and half of the kills need strace. A kill ends the
 process, not the machine: what the kernel has taken it keeps, so these runs say nothing about power failures.
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from injection import kills, syscalls
+from injection import kills, postgres, syscalls
 from injection.judge import Judge
 from injection.tracing import refusal
 from injection.workload import Broker, create
@@ -61,6 +62,14 @@ def killing(folder: Path, count: int, seed: int) -> dict[str, Any]:
     figures["seconds"] = round(time.monotonic() - started, 1)
     if why_not:
         figures["no kills by the call"] = why_not
+    return {"figures": figures, "words": judge.words, "troubles": judge.troubles}
+
+
+def killing_postgres(folder: Path, count: int, seed: int) -> dict[str, Any]:
+    """Kill so often round a PostgreSQL server."""
+    started = time.monotonic()
+    judge = postgres.campaign(folder / "postgres", count, seed, Judge, ticker())
+    figures = {**judge.counts, "seconds": round(time.monotonic() - started, 1)}
     return {"figures": figures, "words": judge.words, "troubles": judge.troubles}
 
 
@@ -120,6 +129,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=0, metavar="N", help="kill -9 so often")
+    parser.add_argument(
+        "--postgres", type=int, default=0, metavar="N", help="kill -9 so often with PostgreSQL"
+    )
     parser.add_argument("--syscalls", action="store_true", help="make system calls fail")
     parser.add_argument(
         "--sample", type=int, default=0, metavar="N", help="only so many of the system calls' faults"
@@ -128,13 +140,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="cores for --syscalls (default 2)")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    if not options.kills and not options.syscalls:
-        parser.error("nothing to do: --kills N or --syscalls")
+    if not (options.kills or options.syscalls or options.postgres):
+        parser.error("nothing to do: --kills N, --syscalls or --postgres N")
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         folder = Path(name)
         if options.kills:
             found["kill -9, SQLite"] = killing(folder, options.kills, options.seed)
+        if options.postgres:
+            found["kill -9, PostgreSQL"] = killing_postgres(folder, options.postgres, options.seed)
         if options.syscalls:
             if why_not := refusal():
                 parser.exit(2, f"--syscalls: {why_not}\n")

@@ -13,6 +13,7 @@ import random
 import signal
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -30,6 +31,8 @@ from assay.provenance.mark import Mark
 ORIGIN = "faults.example/ledger"
 BURN_AT = 400
 """The call that strace makes fail, by count; a child burns so many calls that this one is the one it was asked for."""
+PAUSE = 0.02
+"""Seconds after a failure."""
 HUNG_SECONDS = 90
 """A child still running after this is ended by SIGALRM and counted as hung."""
 MAIN, THREAD = "main", "thread"
@@ -145,6 +148,7 @@ class Writer:
                 self.say(failed=what, kind="untranslated", words=traceback.format_exc()[-1500:])
             else:
                 return
+            time.sleep(PAUSE)
 
     def _open(self) -> SqlLog:
         if self._log is None:
@@ -224,10 +228,14 @@ def fork(job: Job) -> tuple[int, socket.socket]:
 
 def messages(answers: socket.socket) -> list[dict[str, Any]]:
     """Return all messages up to the end, which a killed child reaches too."""
-    found = []
-    while data := answers.recv(1 << 20):
-        found.append(json.loads(data))
-    answers.close()
+    with answers:
+        return list(iter(lambda: one_message(answers), {}))
+
+
+def one_message(answers: socket.socket) -> dict[str, Any]:
+    """Wait for a message; return {} at the end."""
+    data = answers.recv(1 << 20)
+    found: dict[str, Any] = json.loads(data) if data else {}
     return found
 
 
