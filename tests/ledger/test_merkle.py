@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
-import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -67,81 +63,6 @@ class Shelf(dict):
         self.tail.update(changed.tail)
         size = edge.frontier.size
         assert list(self.tail) == list(range(size - size % 256, size))
-
-
-def vector_files(corpus: Path, kind: str) -> list[Path]:
-    return sorted((corpus / "ledger" / "rfc6962-merkle" / kind).rglob("*.json"))
-
-
-def unbase64(value: str | None) -> bytes:
-    return base64.b64decode(value or "")
-
-
-def test_inclusion_vectors_of_transparency_dev(corpus):
-    files = vector_files(corpus, "inclusion")
-    assert len(files) > 90
-    for file in files:
-        case = json.loads(file.read_text())
-        good = verify_inclusion(
-            unbase64(case["leafHash"]),
-            case["leafIdx"],
-            case["treeSize"],
-            [unbase64(item) for item in case["proof"] or []],
-            unbase64(case["root"]),
-        )
-        assert good is not case["wantErr"], file.name
-
-
-def test_consistency_vectors_of_transparency_dev(corpus):
-    files = vector_files(corpus, "consistency")
-    assert len(files) > 90
-    for file in files:
-        case = json.loads(file.read_text())
-        good = verify_consistency(
-            case["size1"],
-            case["size2"],
-            unbase64(case["root1"]),
-            unbase64(case["root2"]),
-            [unbase64(item) for item in case["proof"] or []],
-        )
-        assert good is not case["wantErr"], file.name
-
-
-def test_known_answers_of_transparency_dev(corpus):
-    text = (corpus / "ledger" / "rfc6962-merkle" / "constants.go.txt").read_text()
-    leaves = [bytes.fromhex(item) for item in re.findall(r'hd\("([0-9a-f]*)"\)', text.split("NodeHashes")[0])]
-    roots = re.findall(r'hd\("([0-9a-f]*)"\)', text.split("func RootHashes")[1].split("func ")[0])
-    assert len(leaves) == len(roots) == 8
-    for size, expected in enumerate(roots, start=1):
-        assert root(node_of(leaves), size).hex() == expected
-
-
-def test_roots_and_tiles_equal_those_of_go_sumdb(corpus):
-    oracle = corpus / "ledger" / "go-tlog-oracle"
-    roots = {int(size): value for size, value in json.loads((oracle / "roots.json").read_text()).items()}
-    edge, shelf = Edge(Shelf().fetch, 0), Shelf()
-    for size in range(1, max(roots) + 1):
-        edge.append(leaf_hash(b"entry-%d" % (size - 1)))
-        if size in roots:
-            assert base64.b64encode(edge.frontier.root()).decode() == roots[size], size
-    shelf.grow(edge, [])
-    theirs = sorted(
-        file for level in "012" for file in (oracle / "tile" / level).rglob("*") if file.is_file()
-    )
-    assert len(theirs) > 270
-    for file in theirs:
-        level, name = file.relative_to(oracle / "tile").as_posix().split("/", 1)
-        name, _, width = name.partition(".p/")
-        number = int(name.replace("/", "").replace("x", ""))
-        assert len(file.read_bytes()) == 32 * (int(width) if width else 256)
-        assert shelf.fetch(int(level), number)[: len(file.read_bytes())] == file.read_bytes()
-    node = tile_reader(shelf.fetch, 70_000, TileCache())
-    for index in (0, 255, 256, 65_535, 65_536, 69_999):
-        proof = inclusion_proof(node, index, 70_000)
-        assert verify_inclusion(leaf_hash(b"entry-%d" % index), index, 70_000, proof, unbase64(roots[70_000]))
-    for size in (1, 255, 4_096, 65_537):
-        proof = consistency_proof(node, size, 70_000)
-        assert verify_consistency(size, 70_000, unbase64(roots[size]), unbase64(roots[70_000]), proof)
 
 
 def test_empty_and_equal_trees():
