@@ -24,9 +24,10 @@ dev: $(VENV)/test            ## editable install, and a folder of links for edit
 	mkdir -p .dev/assay
 	for room in $(ROOMS); do ln -sfn ../../$$room .dev/assay/$$room; done
 
-bench: $(VENV)/test          ## tables against peers and limits; with ASSAY_CORPUS also marks and recovery
+bench: $(VENV)/test $(VENV)/node          ## tables against peers and limits; with ASSAY_CORPUS also marks and recovery
 	$(BIN)/python bench/core.py
 	$(BIN)/python bench/ledger.py
+	$(BIN)/python bench/gas.py
 	$(if $(ASSAY_CORPUS),$(BIN)/python bench/fingerprint.py)
 	$(if $(ASSAY_CORPUS),$(BIN)/python bench/recovery.py --photos $(HELD_OUT))
 	$(if $(ASSAY_CORPUS),$(BIN)/python bench/watermark.py --photos $(HELD_OUT) --negatives $(HELD_OUT) --crops 500)
@@ -54,7 +55,7 @@ $(VENV)/test: $(BIN)/python $(SOURCES)
 # An EVM node and the Solidity compiler; without npm the tests that need them say so and are left out.
 $(VENV)/node: $(BIN)/python tests/node/package.json tests/node/package-lock.json
 	mkdir -p $@ && cp tests/node/package.json tests/node/package-lock.json $@/
-	if command -v npm > /dev/null; then npm ci --prefix $@ --no-audit --no-fund --loglevel=error; \
+	if command -v npm > /dev/null; then npm ci --ignore-scripts --prefix $@ --no-audit --no-fund --loglevel=error; \
 	else echo 'npm is not on this machine: the tests of the EVM anchor on a real node are left out'; fi
 	touch $@
 
