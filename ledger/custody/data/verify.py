@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Check an Assay bundle with the standard library alone: python3 verify.py [--policy FILE] [BUNDLE]
 
-BUNDLE is the zip or the unpacked folder; by default the folder that this program lies in. FILE is a C2SP
-tlog-policy with the keys that you trust; by default the bundle's own, and then the line "keys" says so.
+BUNDLE is the zip or the unpacked folder, by default the folder that this program lies in; or a single receipt
+(.tlog-proof), which carries its entry, and then the policy must be given. FILE is a C2SP tlog-policy with the
+keys that you trust; by default the bundle's own, and then the line "keys" says so.
 One line a layer: ok, failed, pending or not checked. Exit code 0 if nothing failed and the files, the
 checkpoint and the entries are ok, else 1. Ed25519 needs the Python package cryptography or the program
 openssl; without both, signatures are "not checked". Nothing is written but temporary files, and no network
@@ -410,18 +411,28 @@ def hashes(lines: list[str]) -> list[bytes]:
     return found
 
 
+class Receipt:
+    """A tlog-proof whose extra line carries the leaf: index, leaf, path, and the checkpoint as it is."""
+
+    def __init__(self, text: str) -> None:
+        head, _, self.checkpoint = text.partition("\n\n")
+        lines = head.split("\n")
+        if len(lines) < 3 or lines[0] != "c2sp.org/tlog-proof@v1":
+            raise Wrong("a proof is not one")
+        if not lines[1].startswith("extra ") or not lines[2].startswith("index "):
+            raise Wrong("a proof lacks its entry or its index")
+        self.leaf, self.index = decoded(lines[1][6:]), decimal(lines[2][6:])
+        self.path = hashes(lines[3:])
+
+
 def check_entry(bag: Bag, number: str, note: Note) -> None:
     """Check one proof: the leaf it carries is the entry's file, and leads to the bundle's checkpoint."""
-    leaf = bag.read(f"data/entries/{number}.json")
-    head, _, rest = bag.text(f"data/proofs/{number}.tlog-proof").partition("\n\n")
-    lines = head.split("\n")
-    if len(lines) < 3 or lines[0] != "c2sp.org/tlog-proof@v1" or lines[2] != f"index {number}":
-        raise Wrong(f"the proof of entry {number} is not one")
-    if lines[1] != "extra " + base64.b64encode(leaf).decode():
-        raise Wrong(f"the proof of entry {number} carries another entry")
-    if rest.encode() != bag.read("data/checkpoint"):
+    proof = Receipt(bag.text(f"data/proofs/{number}.tlog-proof"))
+    if proof.index != int(number) or proof.leaf != bag.read(f"data/entries/{number}.json"):
+        raise Wrong(f"the proof of entry {number} is of another entry")
+    if proof.checkpoint.encode() != bag.read("data/checkpoint"):
         raise Wrong(f"the proof of entry {number} is against another checkpoint")
-    if not included(leaf, decimal(number), note, hashes(lines[3:])):
+    if not included(proof.leaf, proof.index, note, proof.path):
         raise Wrong(f"the proof of entry {number} does not lead to the checkpoint")
 
 
@@ -550,6 +561,37 @@ def attempt(check: Callable[[], str | tuple[str, str]]) -> tuple[str, str]:
     return said if isinstance(said, tuple) else (OK, said)
 
 
+def receipt_layers(place: Path, trusted: str | None) -> Iterator[tuple[str, str, str]]:
+    """Yield (layer, state, words) of one receipt file."""
+    try:
+        with place.open("rb") as stream:
+            proof = Receipt(stream.read(SMALL).decode("utf-8"))
+        note = Note(proof.checkpoint)
+    except (Wrong, OSError, ValueError) as error:
+        yield "files", FAILED, str(error)
+        return
+    yield "files", OK, "the receipt can be read"
+    if trusted is None:
+        yield "keys", FAILED, "a receipt has no keys in it: give --policy"
+        return
+    try:
+        policy = Policy(trusted)
+    except (Wrong, ValueError) as error:
+        yield "keys", FAILED, str(error)
+        return
+    yield "keys", OK, "the policy is the one given by you"
+    yield ("checkpoint", *attempt(lambda: check_checkpoint(note, policy)))
+    yield ("witnesses", *attempt(lambda: check_witnesses(note, policy)))
+    if included(proof.leaf, proof.index, note, proof.path):
+        yield (
+            "entries",
+            OK,
+            f"entry {proof.index} leads to the checkpoint: {plain(proof.leaf.decode('utf-8', 'replace'))}",
+        )
+    else:
+        yield "entries", FAILED, f"entry {proof.index} does not lead to the checkpoint"
+
+
 def layers(place: Path, trusted: str | None) -> Iterator[tuple[str, str, str]]:
     """Yield (layer, state, words) until a layer fails that the rest builds on."""
     try:
@@ -603,7 +645,8 @@ def main() -> int:
     asked = parser.parse_args()
     trusted = asked.policy.read_text("utf-8") if asked.policy else None
     found = {}
-    for layer, state, words in layers(asked.bundle, trusted):
+    chosen = receipt_layers if asked.bundle.suffix == ".tlog-proof" else layers
+    for layer, state, words in chosen(asked.bundle, trusted):
         found[layer] = state
         sys.stdout.write(f"{layer:<18}  {state:<11}  {words}\n")
     return int(FAILED in found.values() or any(found.get(layer) != OK for layer in MUST))
