@@ -29,6 +29,10 @@ ledger = LazyGroup(
         "anchors": ("assay.cli.anchor:anchors", "List what was anchored, and what it proves."),
         "contract": ("assay.cli.contract:contract", "The contract that keeps checkpoints on an EVM chain."),
         "export": ("assay.cli.export:export", "Write entries and their proofs for a stranger."),
+        "publish": ("assay.cli.publish:publish", "Write it as files that any web server can serve."),
+        "import": ("assay.cli.publish:import_", "Mirror a published ledger, verified."),
+        "serve": ("assay.cli.serve:serve", "Serve it to others over HTTP."),
+        "token": ("assay.cli.serve:token", "Say who may append over HTTP."),
         "upgrade": ("assay.cli.ledger:upgrade", "Bring the database to this program's schema."),
     },
 )

@@ -221,18 +221,22 @@ class HttpLedger:
         try:
             return self._remote.append(entry, recovery).receipt()
         except UnansweredError:
-            wanted = leaf_hash(entry.to_bytes())
-            if not self._remote.wants_witnesses:  # a leaf so young would not be among the cosigned
-                for item in self.find_digest(entry.digest):
-                    if item.receipt.leaf_hash == wanted:
-                        return item.receipt
+            pass
         try:
-            return self._remote.append(entry, recovery).receipt()
-        except UnansweredError as error:
+            return self._appended(entry) or self._remote.append(entry, recovery).receipt()
+        except NetworkError as error:
             raise NetworkError(
                 f"{error.message}; whether the entry was appended is not known",
                 hint=f"look it up before you try again: assay ledger find {entry.digest}",
             ) from error
+
+    def _appended(self, entry: Entry) -> Receipt | None:
+        """Return the receipt of this very leaf, if it can be found."""
+        if self._remote.wants_witnesses:  # a leaf so young would not be among the cosigned
+            return None
+        wanted = leaf_hash(entry.to_bytes())
+        found = (item.receipt for item in self.find_digest(entry.digest))
+        return next((receipt for receipt in found if receipt.leaf_hash == wanted), None)
 
     # Auditing
 

@@ -108,7 +108,7 @@ def application(log: Served, terms: Terms) -> ASGIApp:
     }
     routes = [Route(path, _answering(endpoint), methods=["GET"]) for path, endpoint in get.items()]
     routes.append(Route("/v1/append", desk.append, methods=["POST"]))
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_thing})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_thing, Exception: _fault})
     app.router.redirect_slashes = False
     return Guard(app, terms.hosts, terms.say)
 
@@ -132,6 +132,10 @@ def _no_such_thing(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     message = {404: "there is nothing here", 405: "not with this method"}.get(status, "refused")
     return RefusedError(status, message, "docs/formats/remote.md lists what there is").answer
+
+
+def _fault(request: Request, error: Exception) -> Response:
+    return RefusedError(500, "the server failed").answer  # the error goes on to the guard, which notes it
 
 
 def _answering(endpoint: Callable[[Request], Response]) -> Callable[[Request], Response]:
