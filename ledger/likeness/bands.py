@@ -9,23 +9,31 @@ from __future__ import annotations
 FINGERPRINT_BYTES = 32
 MAX_DISTANCE = 31
 """Bits that may differ; the threshold that ThreatExchange recommends for PDQ."""
+BAND_BITS = 16
+BANDS = 8 * FINGERPRINT_BYTES // BAND_BITS
+SPACES = {"pdq": 0, "io.iscc.v0": 1}
+"""The fingerprints that are looked up nearly, and the space of keys of each: one never leads to another's."""
+FLIPS = (0, *(1 << bit for bit in range(BAND_BITS)))
+"""What a band's value is changed by when it is probed: by nothing, then in one bit."""
 
-_BAND_BITS = 16
-_BANDS = 8 * FINGERPRINT_BYTES // _BAND_BITS
 
+def bands(value: bytes, alg: str = "pdq") -> list[int]:
+    """Return the 16 keys under which a 32-byte fingerprint is stored; none for what is not looked up nearly.
 
-def bands(value: bytes) -> list[int]:
-    """Return the 16 keys (band number · 65,536 + band value) under which a 32-byte fingerprint is stored."""
+    A key is (space · 16 + band number) · 65,536 + band value.
+    """
+    if alg not in SPACES or len(value) != FINGERPRINT_BYTES:
+        return []
+    first = SPACES[alg] * BANDS
     return [
-        (band << _BAND_BITS) | int.from_bytes(value[2 * band : 2 * band + 2], "big")
-        for band in range(_BANDS if len(value) == FINGERPRINT_BYTES else 0)
+        (first + band) << BAND_BITS | int.from_bytes(value[2 * band : 2 * band + 2], "big")
+        for band in range(BANDS)
     ]
 
 
-def probes(value: bytes) -> list[int]:
+def probes(value: bytes, alg: str = "pdq") -> list[int]:
     """Return the 272 keys, one of which every fingerprint within ``MAX_DISTANCE`` bits is stored under."""
-    flips = (0, *(1 << bit for bit in range(_BAND_BITS)))
-    return [key ^ flip for key in bands(value) for flip in flips]
+    return [key ^ flip for key in bands(value, alg) for flip in FLIPS]
 
 
 def distance(one: bytes, other: bytes) -> int:
