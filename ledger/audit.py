@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+from assay.ledger.apart import KEYS, SWEEP, Job, run_apart, run_here
 from assay.ledger.likeness.bands import bands
-from assay.ledger.lookup import KEY_BITS, leaf_keys, recovery_keys, stored
+from assay.ledger.lookup import leaf_keys, recovery_keys, stored
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
-from assay.ledger.sweep import SPAN, KeySum, Problems, Stretch, Subtrees, compare_tile, sweep
+from assay.ledger.sweep import SPAN, KeySum, Problems, Stretch, Subtrees, compare_tile
 from assay.ledger.tlog.merkle import Frontier, root
 from assay.ledger.tlog.note import Checkpoint
-from assay.ledger.tlog.tiles import TILE_WIDTH, TileCache, subtree_roots, tile_reader, width_at
+from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, TileCache, subtree_roots, tile_reader, width_at
 from assay.provenance.entry import Entry
 from assay.provenance.errors import AssayError
 
@@ -29,32 +28,17 @@ def audit(store: Store, origin: str, vkeys: Sequence[str], random: Callable[[int
     Reads each entry, key, tile and recovery record once, large ledgers in as many processes as there are
     processors; keeps 32 bytes per 65,536 entries in memory. ``random`` gives n random bytes.
     """
-    problems = Problems()
     seed = int.from_bytes(random(8), "big")
-    with store.reading() as tx:
-        for line in tx.damage():
-            problems.add(f"the database finds itself damaged: {line}")
+    with store.reading() as tx, ThreadPoolExecutor(1) as beside:
+        damage = beside.submit(_damage, store)
         head = tx.head()
+        whole, kept = _gather(store, tx, head.size, seed)
+        problems = Problems(f"the database finds itself damaged: {line}" for line in damage.result())
         _check_head(tx, head, origin, vkeys, problems)
-        rows, tiles = Frontier(), Frontier()
-        unlike: list[int] = []
-        derived, kept = KeySum(), KeySum()
-        level_two: list[bytes] = []
-        for found in _stretches(store, tx, head.size, seed):
-            _extend(rows, found.rows)
-            _extend(tiles, found.tiles)
-            level_two += [node for level, node in found.tiles if level == 16]
-            unlike += found.unlike
-            derived += found.keys
-            for line in found.problems:
-                problems.add(line)
-            problems.more += found.problems.more
-        for part in _key_sums(store, tx, head.size, seed):
-            kept += part
-        _blame(head, rows, tiles, unlike, problems)
-        _check_upper_tiles(tx, head.size, level_two, problems)
+        problems.take(whole.problems)
+        _check_tree(tx, head, whole, problems)
         _check_strays(tx, head.size, problems)
-        derived += _check_recoveries(tx, seed, problems)
+        derived = whole.keys + _check_recoveries(tx, seed, problems)
         if derived != kept:
             _name_keys(tx, head.size, kept.count - derived.count, problems)
         _check_kept(tx, head, origin, vkeys, problems)
@@ -63,60 +47,29 @@ def audit(store: Store, origin: str, vkeys: Sequence[str], random: Callable[[int
     return list(problems)
 
 
-# Sharing out
+def _damage(store: Store) -> list[str]:
+    """Ask the database itself, on a connection of its own: it can look while we hash."""
+    with store.reading() as tx:
+        return tx.damage()
 
 
-def _stretches(store: Store, tx: Transaction, size: int, seed: int) -> Iterator[Stretch]:
-    if size < SHARED_OUT:
-        yield sweep(tx, 0, size, seed)
-        return
-    starts = range(0, size, _STRETCH)
-    with _pool() as pool:
-        yield from pool.map(
-            _sweep_apart,
-            *zip(*((store.url, at, min(size, at + _STRETCH), seed) for at in starts), strict=True),
-        )
-
-
-def _key_sums(store: Store, tx: Transaction, size: int, seed: int) -> Iterator[KeySum]:
-    if size < SHARED_OUT:
-        yield _sum_keys(tx, 0, 0, size, seed)
-        return
+def _gather(store: Store, tx: Transaction, size: int, seed: int) -> tuple[Stretch, KeySum]:
+    """Sweep all entries and sum all stored keys, here or shared out; return one stretch, and the sum."""
+    sweeps: list[Job] = [(SWEEP, (at, min(size, at + _STRETCH), seed)) for at in range(0, size, _STRETCH)]
     bits = max(0, (size // SPAN).bit_length() - 1)
-    with _pool() as pool:
-        jobs = ((store.url, prefix, bits, size, seed) for prefix in range(1 << bits))
-        yield from pool.map(_sum_keys_apart, *zip(*jobs, strict=True))
-
-
-def _pool() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver"))
-
-
-def _sweep_apart(url: str, start: int, stop: int, seed: int) -> Stretch:
-    store = Store.open(url)
-    try:
-        with store.reading() as tx:
-            return sweep(tx, start, stop, seed)
-    finally:
-        store.close()
-
-
-def _sum_keys_apart(url: str, prefix: int, bits: int, size: int, seed: int) -> KeySum:
-    store = Store.open(url)
-    try:
-        with store.reading() as tx:
-            return _sum_keys(tx, prefix, bits, size, seed)
-    finally:
-        store.close()
-
-
-def _sum_keys(tx: Transaction, prefix: int, bits: int, size: int, seed: int) -> KeySum:
-    """Sum the stored keys with a prefix; those of entries appended since the audit began are left out."""
-    first = (prefix << (KEY_BITS - bits)) - (1 << (KEY_BITS - 1))
-    found = KeySum()
-    for rows in tx.keys(first, first + (1 << (KEY_BITS - bits)) - 1):
-        found += KeySum.of([row for row in rows if row[1] < size], seed)
-    return found
+    sums: list[Job] = [(KEYS, (prefix, bits, size, seed)) for prefix in range(1 << bits)]
+    run = run_apart(store.url, sweeps + sums) if size >= SHARED_OUT else run_here(tx, sweeps + sums)
+    whole, kept = Stretch(), KeySum()
+    for number, found in enumerate(run):
+        if number >= len(sweeps):
+            kept += found.keys
+            continue
+        whole.rows += found.rows
+        whole.tiles += found.tiles
+        whole.unlike += found.unlike
+        whole.keys += found.keys
+        whole.problems.take(found.problems)
+    return whole, kept
 
 
 # Judging
@@ -134,15 +87,10 @@ def _check_head(tx: Transaction, head: Head, origin: str, vkeys: Sequence[str], 
         problems.add("the head's columns were changed: they differ from its signed checkpoint")
 
 
-def _extend(frontier: Frontier, subtrees: Subtrees) -> None:
-    for level, node in subtrees:
-        frontier.append(node, level)
-
-
-def _blame(head: Head, rows: Frontier, tiles: Frontier, unlike: list[int], problems: Problems) -> None:
-    """Say which was changed, entry or tree: whichever no longer gives the signed root."""
-    rows_fit, tiles_fit = rows.root() == head.root, tiles.root() == head.root
-    for index in unlike:
+def _check_tree(tx: Transaction, head: Head, whole: Stretch, problems: Problems) -> None:
+    """Say which was changed, entry or tree: whichever no longer gives the signed root; then look at upper tiles."""
+    rows_fit, tiles_fit = _root(whole.rows) == head.root, _root(whole.tiles) == head.root
+    for index in whole.unlike:
         if rows_fit:
             problems.add(
                 f"tile 0/{index // TILE_WIDTH}: the hash of entry {index} was changed; the entry is sound"
@@ -155,9 +103,17 @@ def _blame(head: Head, rows: Frontier, tiles: Frontier, unlike: list[int], probl
             problems.add(f"entry {index} and its hash in the tree differ")
     if not rows_fit:
         problems.add("the root derived from the entries is not the signed root")
+    _check_upper_tiles(tx, [node for level, node in whole.tiles if level == 2 * TILE_HEIGHT], problems)
 
 
-def _check_upper_tiles(tx: Transaction, size: int, hashes: list[bytes], problems: Problems) -> None:
+def _root(subtrees: Subtrees) -> bytes:
+    frontier = Frontier()
+    for level, node in subtrees:
+        frontier.append(node, level)
+    return frontier.root()
+
+
+def _check_upper_tiles(tx: Transaction, hashes: list[bytes], problems: Problems) -> None:
     """Compare the tiles from level 2 on with what follows from those below them."""
     level = 2
     while hashes:

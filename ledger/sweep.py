@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from assay.ledger.lookup import leaf_keys, stored, usual_names
+from assay.ledger.lookup import KEY_BITS, leaf_keys, stored, usual_names
 from assay.ledger.store.transaction import Transaction
 from assay.ledger.tlog.merkle import HASH_SIZE
 from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, subtree_roots
@@ -38,6 +38,12 @@ class Problems(list[str]):
             self.append(line)
         else:
             self.more += 1
+
+    def take(self, others: Problems) -> None:
+        """Add what another list holds."""
+        for line in others:
+            self.add(line)
+        self.more += others.more
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,15 @@ def _parsed_keys(index: int, data: bytes, seed: int, problems: Problems) -> KeyS
         problems.add(f"entry {index} cannot be read: {error.message}")
         return KeySum()
     return KeySum.of([(key, index) for key in set(stored(keys))], seed)
+
+
+def sum_keys(tx: Transaction, prefix: int, bits: int, size: int, seed: int) -> KeySum:
+    """Sum the stored keys with a prefix; those of entries appended since the audit began are left out."""
+    first = (prefix << (KEY_BITS - bits)) - (1 << (KEY_BITS - 1))
+    found = KeySum()
+    for rows in tx.keys(first, first + (1 << (KEY_BITS - bits)) - 1):
+        found += KeySum.of([row for row in rows if row[1] < size], seed)
+    return found
 
 
 def _roots(hashes: bytes) -> Subtrees:

@@ -395,6 +395,22 @@ def test_the_audit_names_the_faulty_row(url, log, statement):
     assert len(problems) < 110
 
 
+def test_an_audit_shared_out_among_processes_says_the_same(url, log, monkeypatch):
+    log.append_many([(entry(number), None) for number in range(600)])
+    monkeypatch.setattr("assay.ledger.audit.SHARED_OUT", 0)
+    assert log.check() == []
+    tamper(
+        url,
+        "UPDATE entries SET data = CAST(replace(CAST(data AS TEXT), 'png', 'gif') AS BLOB) WHERE idx = 300",
+        "DELETE FROM keys WHERE idx = 7",
+        "UPDATE tiles SET hashes = zeroblob(64) WHERE level = 1",
+    )
+    apart = log.check()
+    monkeypatch.undo()
+    assert apart == log.check()
+    assert len(apart) == 4
+
+
 def test_the_audit_of_a_sound_entry_blames_the_tree_and_of_a_sound_tree_the_entry(url, log):
     log.append_many([(entry(number), None) for number in range(10)])
     tamper(url, "UPDATE tail SET hash = zeroblob(32)")
