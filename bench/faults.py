@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from injection import kills, postgres, syscalls
+from injection import kills, syscalls
 from injection.judge import Judge
 from injection.tracing import refusal
 from injection.workload import Broker, create
@@ -67,6 +67,8 @@ def killing(folder: Path, count: int, seed: int) -> dict[str, Any]:
 
 def killing_postgres(folder: Path, count: int, seed: int) -> dict[str, Any]:
     """Kill so often round a PostgreSQL server."""
+    from injection import postgres  # needs psycopg and the package that carries a server
+
     started = time.monotonic()
     judge = postgres.campaign(folder / "postgres", count, seed, Judge, ticker())
     figures = {**judge.counts, "seconds": round(time.monotonic() - started, 1)}

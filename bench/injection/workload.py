@@ -169,7 +169,7 @@ class Writer:
         elif what == "many":
             self._acknowledge(numbers, list(log.append_many(items)))
         else:
-            self._acknowledge(numbers, [log.append(*items[0]).index])
+            self._acknowledge(numbers, [log.append(*one).index for one in items])
             head = log.head()
             self.say(size=head.size, root=head.root.hex())
 
