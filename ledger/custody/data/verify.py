@@ -314,10 +314,10 @@ class Note:
             if key.algorithm == 1:
                 message, signature = self.text, data[4:]
             elif key.algorithm == 4:
-                message, signature = (
-                    f"cosignature/v1\ntime {int.from_bytes(data[4:12], 'big')}\n{self.text}",
-                    data[12:],
-                )
+                time, signature = int.from_bytes(data[4:12], "big"), data[12:]
+                if time >= 1 << 63:
+                    raise Wrong(f"{plain(name)} cosigned at no time that there is")
+                message = f"cosignature/v1\ntime {time}\n{self.text}"
             else:
                 raise Unable(f"{plain(name)} signs with an algorithm that is not checked here")
             if not ed25519()(key.public, message.encode(), signature):
