@@ -11,6 +11,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assay.ledger.log import SqlLog
 from assay.ledger.serving import Server
@@ -239,6 +242,33 @@ def test_before_the_first_checkpoint_nothing_needs_proof_and_proof_is_refused(st
     assert post(w.url, request(0, 0, checkpoint=lie)).status == 422
     assert post(w.url, request(3, 5)).body == "0\n"
     check_cosigned(w, post(w.url, request(0, 5)), 5)
+
+
+GOOD = request(5, 13)
+
+
+@settings(max_examples=300)
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.tuples(st.integers(0, len(GOOD)), st.integers(0, 3), st.binary(max_size=4)).map(
+            lambda cut: GOOD[: cut[0]] + cut[2] + GOOD[cut[0] + cut[1] :]
+        ),
+    )
+)
+def test_hostile_bytes_are_answered_and_only_the_right_ones_cosigned(body):
+    with tempfile.TemporaryDirectory() as folder, Memory.create(Path(folder) / "m.sqlite") as memory:
+        w = Witness(
+            Cosigner.from_seed("w", 4, bytes(32)), TlogPolicy.of_logs([LOG.vkey]).logs, memory, lambda: 1
+        )
+        assert w.add_checkpoint(request(0, 5)).status == 200
+        reply = w.add_checkpoint(body)
+        assert reply.status in (200, 400, 403, 404, 409, 422)
+        assert (reply.status == 200) == (
+            body.startswith(GOOD.rpartition("—".encode())[0]) and "—" in reply.body
+        )
+        assert reply.body.replace("\n", "").isprintable()
+        assert memory.last(ORIGIN).size == (13 if reply.status == 200 else 5)
 
 
 def test_of_two_submissions_at_once_one_wins(street):
@@ -502,9 +532,7 @@ def test_a_restored_backup_is_named(street, log, signer, net, tmp_path):
         restored.append_many([(entry(1000 + n), None) for n in range(5)])
         with pytest.raises(LedgerError, match="holds 15 entries"):
             ask(restored, policy, net)
-        restored.append_many(
-            [(entry(2000 + n), None) for n in range(30)]
-        )  # overtakes the first
+        restored.append_many([(entry(2000 + n), None) for n in range(30)])  # overtakes the first
         with pytest.raises(LedgerError, match="forked") as caught:
             ask(restored, policy, net)
         for root_ in (log.root(20), restored.root(20)):
