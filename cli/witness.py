@@ -41,11 +41,14 @@ def ask(ctx: click.Context, as_json: bool) -> None:
     restored backup or a fork. Exit code 1 if the quorum is not reached.
     """
     from assay.ledger.witness.client import ask as ask_witnesses
+    from assay.provenance.errors import UsageError
     from assay.provenance.net import Net
     from assay.provenance.witnessed import write_witnessed
 
     workspace = open_workspace(ctx)
     policy = _workspace_policy(workspace)
+    if not hasattr(workspace.log, "keep_checkpoint"):
+        raise UsageError("this ledger is kept elsewhere", hint="its keeper has it witnessed")
     log = cast("WitnessedLog", workspace.log)
     with Net() as net:
         asked = ask_witnesses(log, policy, net)
