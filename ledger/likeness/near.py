@@ -51,6 +51,12 @@ def recovery_bands(recovery: Recovery) -> list[int]:
     return [key for alg, value in prints_of(recovery).items() for key in bands(value, alg)]
 
 
+def is_near(recovery: Recovery, fingerprint: Fingerprint) -> bool:
+    """Say whether a recovery record really is within ``MAX_DISTANCE`` bits of a fingerprint."""
+    own = prints_of(recovery).get(fingerprint.alg)
+    return own is not None and distance(own, fingerprint.value) <= MAX_DISTANCE
+
+
 class NearSearch:
     """Near look-up in one ledger; safe to share between threads.
 
