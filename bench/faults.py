@@ -3,10 +3,12 @@
     python bench/faults.py --kills 1000        kill -9 a writer, at random moments and at random system calls
     python bench/faults.py --syscalls          EIO, ENOSPC and kill at each call that changes the ledger's files
     python bench/faults.py --syscalls --sample 60
+    python bench/faults.py --power             the power fails after each call: what was not synced may be gone
     python bench/faults.py --postgres 1000     kill -9 round a real server: nine clients, then the server itself, …
 
-Prints tables and ends with 1 if anything was lost. ``--syscalls`` and half of the kills need strace. A kill ends the
-process, not the machine: what the kernel has taken it keeps, so these runs say nothing about power failures.
+Prints tables and ends with 1 if anything was lost. ``--syscalls``, ``--power`` and half of the kills need strace. A
+kill ends the process, not the machine: what the kernel has taken it keeps. What a failure of power may leave is put
+together from a recorded run (injection/power.py).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from injection import kills, syscalls
+from injection import kills, power, syscalls
 from injection.judge import Judge
 from injection.tracing import refusal
 from injection.workload import Broker, create
@@ -73,6 +75,14 @@ def killing_postgres(folder: Path, count: int, seed: int) -> dict[str, Any]:
     judge = postgres.campaign(folder / "postgres", count, seed, Judge, ticker())
     figures = {**judge.counts, "seconds": round(time.monotonic() - started, 1)}
     return {"figures": figures, "words": judge.words, "troubles": judge.troubles}
+
+
+def failing_power(folder: Path, sample: int, seed: int) -> dict[str, Any]:
+    """Let the power fail; return figures."""
+    started = time.monotonic()
+    counts, troubles = power.campaign(folder, sample, seed, ticker())
+    figures = {**counts, "seconds": round(time.monotonic() - started, 1)}
+    return {"figures": figures, "words": Counter(), "troubles": troubles}
 
 
 def injecting(folder: Path, sample: int, seed: int, jobs: int) -> dict[str, Any]:
@@ -135,15 +145,22 @@ def main() -> None:
         "--postgres", type=int, default=0, metavar="N", help="kill -9 so often with PostgreSQL"
     )
     parser.add_argument("--syscalls", action="store_true", help="make system calls fail")
+    parser.add_argument("--power", action="store_true", help="let the power fail")
     parser.add_argument(
-        "--sample", type=int, default=0, metavar="N", help="only so many of the system calls' faults"
+        "--sample",
+        type=int,
+        default=0,
+        metavar="N",
+        help="only so many of the faults of --syscalls, the moments of --power, of the power's moments",
     )
     parser.add_argument("--seed", type=int, default=1, help="of everything random (default 1)")
     parser.add_argument("--jobs", type=int, default=2, help="cores for --syscalls (default 2)")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    if not (options.kills or options.syscalls or options.postgres):
-        parser.error("nothing to do: --kills N, --syscalls or --postgres N")
+    if not (options.kills or options.syscalls or options.power or options.postgres):
+        parser.error("nothing to do: --kills N, --syscalls, --power or --postgres N")
+    if (options.syscalls or options.power) and (why_not := refusal()):
+        parser.exit(2, f"{why_not}\n")
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         folder = Path(name)
@@ -152,9 +169,13 @@ def main() -> None:
         if options.postgres:
             found["kill -9, PostgreSQL"] = killing_postgres(folder, options.postgres, options.seed)
         if options.syscalls:
-            if why_not := refusal():
-                parser.exit(2, f"--syscalls: {why_not}\n")
-            found["system calls, SQLite"] = injecting(folder, options.sample, options.seed, options.jobs)
+            (folder / "calls").mkdir()
+            found["system calls, SQLite"] = injecting(
+                folder / "calls", options.sample, options.seed, options.jobs
+            )
+        if options.power:
+            (folder / "power").mkdir()
+            found["power failures, SQLite"] = failing_power(folder / "power", options.sample, options.seed)
     for title, part in found.items():
         show(title, part)
     if options.json:

@@ -50,18 +50,21 @@ class Tracer:
     """strace on a process and on what it forks, for the length of a ``with`` block.
 
     ``fault`` is strace's word for what to do at each thread's BURN_AT-th call of a kind: ``error=EIO``,
-    ``signal=KILL``, or "" for nothing.
+    ``signal=KILL``, or "" for nothing. ``whole`` also lists what is sent, and all bytes of everything, in hexadecimal.
     """
 
-    def __init__(self, pid: int, fault: str) -> None:
-        self._pid, self._fault = pid, fault
+    def __init__(self, pid: int, fault: str = "", *, whole: bool = False) -> None:
+        self._pid, self._fault, self._whole = pid, fault, whole
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         log = Path(self._folder.name) / "strace"
         calls = ",".join(WRITES)
-        command = ["strace", "-f", "-y", "-qq", "-s", "0", "-o", str(log), "-p", str(self._pid)]
-        command += ["-e", "signal=none", "-e", f"trace={calls}"]
+        command = ["strace", "-f", "-y", "-qq", "-o", str(log), "-p", str(self._pid), "-e", "signal=none"]
+        if self._whole:
+            command += ["-xx", "-s", "10000000", "-e", f"trace={calls},sendto"]
+        else:
+            command += ["-s", "0", "-e", f"trace={calls}"]
         if self._fault:
             command += ["-e", f"inject={calls}:{self._fault}:when={BURN_AT}"]
         self._strace = subprocess.Popen(command, stdin=subprocess.DEVNULL)
