@@ -41,7 +41,8 @@ def by_clock(url: str, kills: int, seed: int, judge: Judge, tick: Callable[[], o
             judge.hear(writer, messages(answers))
             judge.ended(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         done += len(writers)
-        judge.judge(full=not done % FULL_CHECK_EVERY or done >= kills)
+        tenth = done // FULL_CHECK_EVERY > (done - len(writers)) // FULL_CHECK_EVERY
+        judge.judge(full=tenth or done >= kills)
         tick()
 
 
