@@ -163,6 +163,14 @@ class SqlLog:
         self._verified(head)
         return head.note
 
+    def offered(self) -> str:
+        """Return the latest signed checkpoint to be shown to others: witnesses, anchors.
+
+        Raises LedgerError, besides as ``checkpoint`` does, where this database must not be appended to either.
+        """
+        self._refuse()
+        return self.checkpoint()
+
     @property
     def vkey(self) -> str:
         """The verifier key that the ledger names as its own."""
@@ -385,9 +393,14 @@ class SqlLog:
     def _writing(self) -> Appender:
         if self._appender is None:
             raise UsageError("this ledger was opened for reading", hint="open it with its signing key")
-        if self._refusal:
-            raise LedgerError(self._refusal, hint="do not append to it: a log that forks can never be mended")
+        self._refuse()
         return self._appender
+
+    def _refuse(self) -> None:
+        if self._refusal:
+            raise LedgerError(
+                self._refusal, hint="do not go on with it: a log that forks can never be mended"
+            )
 
     def erase_recovery(self, index: int) -> bool:
         """Erase what is kept beside an entry for recovery; the log and its proofs are untouched.

@@ -37,8 +37,8 @@ class KeptLog(Protocol):
         """Return the root of the first ``size`` entries, 32 bytes."""
         ...
 
-    def checkpoint(self) -> str:
-        """Return the latest signed checkpoint."""
+    def offered(self) -> str:
+        """Return the latest signed checkpoint, to be shown to others; raises LedgerError where it must not be."""
         ...
 
     def kept_checkpoint(self, size: int = 0) -> str | None:
@@ -94,7 +94,7 @@ class AnchorKeeper:
         Raises UsageError for an unknown name, where no anchor is configured, and for an empty ledger.
         """
         chosen = self._chosen(names)
-        note = self._log.checkpoint()
+        note = self._log.offered()
         tree = Checkpoint.peek(note)
         if not tree.size:
             raise UsageError(

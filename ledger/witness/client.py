@@ -33,8 +33,8 @@ class WitnessedLog(Protocol):
         """The log's verifier key."""
         ...
 
-    def checkpoint(self) -> str:
-        """Return the latest signed checkpoint."""
+    def offered(self) -> str:
+        """Return the latest signed checkpoint, to be shown to others; raises LedgerError where it must not be."""
         ...
 
     def root(self, size: int) -> bytes:
@@ -96,14 +96,14 @@ def ask(log: WitnessedLog, policy: TlogPolicy, net: Net) -> Asked:
         return _ask(log, own, net)
     except _SeenMoreError as error:
         # Another process may have appended, and had its checkpoint cosigned, meanwhile.
-        if Checkpoint.peek(log.checkpoint()).size >= error.size:
+        if Checkpoint.peek(log.offered()).size >= error.size:
             with suppress(_SeenMoreError):
                 return _ask(log, own, net)
         raise _older(log, own, error, net) from error
 
 
 def _ask(log: WitnessedLog, policy: TlogPolicy, net: Net) -> Asked:
-    note = log.checkpoint()
+    note = log.offered()
     head = Checkpoint.peek(note)
     seen = _seen(log, policy, head)
     round_ = _Round(log, policy, net, note, head)
@@ -215,7 +215,7 @@ class _Round:
 def _older(log: WitnessedLog, policy: TlogPolicy, error: _SeenMoreError, net: Net) -> LedgerError:
     """Explain that a witness has seen more entries than there are, and say whether it can show so."""
     shown = _shown(error.witness, policy, log.origin, net)
-    size = Checkpoint.peek(log.checkpoint()).size
+    size = Checkpoint.peek(log.offered()).size
     name = safe_text(error.witness.name, 80)
     said = f"this database holds {size} entries, but witness {name} has cosigned {error.size}"
     if shown is None or shown.size <= size:

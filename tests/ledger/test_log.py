@@ -18,7 +18,7 @@ from assay.ledger.log import MAX_FOUND, SqlLog
 from assay.ledger.lookup import key_of, leaf_keys, stored
 from assay.ledger.store.database import Store
 from assay.ledger.tlog.merkle import Frontier, leaf_hash
-from assay.ledger.tlog.note import Checkpoint, NoteSigner
+from assay.ledger.tlog.note import Checkpoint, NoteSigner, sign_note
 from assay.provenance.asset import Digest
 from assay.provenance.entry import Fingerprint
 from assay.provenance.errors import AssayError, LedgerError, UsageError
@@ -493,3 +493,62 @@ def test_a_damaged_file_is_reported_in_words(url, signer):
 
 def test_the_ledger_is_readable_by_its_owner_only(url, log):
     assert file_of(url).stat().st_mode & 0o077 == 0
+
+
+def test_a_restored_older_copy_is_not_shown_to_others(url, log, signer):
+    """That it is not appended to either is tested among the faults."""
+    log.append_many([(entry(number), None) for number in range(10)])
+    log._store.copy(".backup")
+    log.append(entry(10))
+    with SqlLog.open(f"{url}.backup", ORIGIN, signer, pins=(log.checkpoint(),)) as restored:
+        assert restored.find_digest(entry(3).digest)
+        with pytest.raises(LedgerError, match="an older copy was restored"):
+            restored.offered()
+
+
+def test_entries_submitted_together_share_commits_and_keep_their_order(log):
+    pending = [log.submit(entry(number)) for number in range(700)]
+    assert [item.index(30) for item in pending] == list(range(700))
+    assert log.verify_receipt(pending[5].receipt()) == ""
+    with pytest.raises(UsageError, match="recovery"):
+        log.submit(entry(1), recovery(1))
+    log.close()
+    with pytest.raises(LedgerError, match="closed"):
+        log.submit(entry(1))
+
+
+def test_a_failed_group_tells_everyone_in_it_and_the_next_group_is_right(url, log, signer):
+    class Failing(NoteSigner):
+        broken = True
+
+        def sign(self, message: bytes) -> bytes:
+            if self.broken:
+                raise LedgerError("the key's token was pulled out")
+            return super().sign(message)
+
+    failing = Failing.from_seed(ORIGIN, b"test seed of the ledger room 123")
+    with SqlLog.open(url, ORIGIN, failing) as other:
+        for item in [other.submit(entry(number)) for number in range(20)]:
+            with pytest.raises(LedgerError, match="pulled out"):
+                item.index(30)
+        failing.broken = False
+        assert {item.index(30) for item in [other.submit(entry(n)) for n in range(20)]} == set(range(20))
+    assert (log.size, log.check()) == (20, [])
+
+
+def test_only_a_checkpoint_of_this_tree_is_kept(log, signer):
+    log.append_many([(entry(number), None) for number in range(5)])
+    head = log.checkpoint()
+    witness = NoteSigner.from_seed("witness.example/w", bytes(32))
+    cosigned = head + sign_note(Checkpoint.peek(head).to_text(), witness).rpartition("\n\n")[2]
+    log.append(entry(6))
+    assert log.keep_checkpoint(cosigned) == log.kept_checkpoint(5) == cosigned
+    assert log.kept_checkpoint(6) is None
+    receipt = log.receipt(4, cosigned)
+    assert (receipt.tree_size, log.verify_receipt(receipt)) == (5, "")
+    with pytest.raises(UsageError):
+        log.receipt(5, cosigned)
+    other = sign_note(Checkpoint(ORIGIN, 5, bytes(32)).to_text(), signer)
+    with pytest.raises(LedgerError, match="another tree"):
+        log.keep_checkpoint(other)
+    assert log.check() == []

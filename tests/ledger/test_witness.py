@@ -556,7 +556,7 @@ def test_another_process_that_is_ahead_is_no_restored_backup(street, log, signer
         def __getattr__(self, name):
             return getattr(log, name)
 
-        def checkpoint(self):
+        def offered(self):
             note_ = log.checkpoint()
             self.calls += 1
             if self.calls == 1:
