@@ -1,20 +1,32 @@
 """Exact near-neighbour keys for 256-bit fingerprints: multi-index hashing (Norouzi et al., CVPR 2012).
 
 Two values that differ in at most 31 of 256 bits differ in at most one bit in at least one of 16 bands of 16
-bits (31 < 16 · 2), so probing each band's value and its 16 one-bit neighbours misses none of them.
+bits (31 < 16 · 2), so probing each band's value and its 16 one-bit neighbours misses none of them; in at most
+47 bits (47 < 16 · 3), with the 120 two-bit neighbours besides.
 """
 
 from __future__ import annotations
 
+from itertools import combinations
+
 FINGERPRINT_BYTES = 32
 MAX_DISTANCE = 31
-"""Bits that may differ; the threshold that ThreatExchange recommends for PDQ."""
+"""Bits of a PDQ that may differ; the threshold that ThreatExchange recommends."""
+DISTANCES = {"pdq": MAX_DISTANCE, "io.iscc.v0": 40}
+"""Bits that may differ by algorithm; for the ISCC measured, not recommended by anyone (docs/adr/0009)."""
 BAND_BITS = 16
 BANDS = 8 * FINGERPRINT_BYTES // BAND_BITS
 SPACES = {"pdq": 0, "io.iscc.v0": 1}
 """The fingerprints that are looked up nearly, and the space of keys of each: one never leads to another's."""
-FLIPS = (0, *(1 << bit for bit in range(BAND_BITS)))
-"""What a band's value is changed by when it is probed: by nothing, then in one bit."""
+FLIPS = {
+    alg: tuple(
+        sum(1 << bit for bit in chosen)
+        for count in range(bits // BANDS + 1)
+        for chosen in combinations(range(BAND_BITS), count)
+    )
+    for alg, bits in DISTANCES.items()
+}
+"""What a band's value is changed by when it is probed: in no bit, in one, where need be in two."""
 
 
 def bands(value: bytes, alg: str = "pdq") -> list[int]:
@@ -32,8 +44,8 @@ def bands(value: bytes, alg: str = "pdq") -> list[int]:
 
 
 def probes(value: bytes, alg: str = "pdq") -> list[int]:
-    """Return the 272 keys, one of which every fingerprint within ``MAX_DISTANCE`` bits is stored under."""
-    return [key ^ flip for key in bands(value, alg) for flip in FLIPS]
+    """Return the keys, one of which every fingerprint within ``DISTANCES`` is stored under: 272 or 2,192."""
+    return [key ^ flip for key in bands(value, alg) for flip in FLIPS[alg]]
 
 
 def distance(one: bytes, other: bytes) -> int:

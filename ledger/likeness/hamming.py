@@ -2,7 +2,7 @@
 
 It answers what the bands in SQL answer (likeness/bands.py), only faster, and is never believed: what it
 names is compared with what the ledger keeps. The file is a cache that can be made again at any time.
-Format: docs/formats/sketch.md; why not faiss: docs/adr/0007.
+Format: docs/formats/sketch.md; why not faiss: docs/adr/0009.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.ledger.likeness.bands import BAND_BITS, BANDS, FINGERPRINT_BYTES, FLIPS, MAX_DISTANCE
+from assay.ledger.likeness.bands import BAND_BITS, BANDS, DISTANCES, FINGERPRINT_BYTES, FLIPS
 from assay.provenance.files.atomic import atomic_output
 
 TYPE = "assay.near/v1"
@@ -44,7 +44,7 @@ class Covered:
 
 
 class HammingIndex:
-    """Fingerprints of 32 bytes by entry index, with each band's values sorted; exact within 31 bits.
+    """Fingerprints of 32 bytes by entry index, with each band's values sorted; exact within their algorithm's distance.
 
     ``indices`` int64 (n,); ``values`` little-endian uint64 (n, 4); ``order`` uint32 (16, n): positions by band
     value; ``starts`` uint32 (16, 65,537): where each band value's positions begin. May be shared by threads.
@@ -86,21 +86,22 @@ class HammingIndex:
         return cls(covered, np.frombuffer(indices, dtype="<i8"), values, starts, order)
 
     def near(self, value: bytes) -> list[int]:
-        """Return the entry indices of all values within ``MAX_DISTANCE`` bits, ascending."""
+        """Return the entry indices of all values within their algorithm's distance, ascending."""
         count = len(self._indices)
         if len(value) != FINGERPRINT_BYTES or not count:
             return []
+        flips = FLIPS[self.covered.alg]
         bands = np.frombuffer(value, dtype=">u2").astype(np.intp)
-        probed = bands[:, None] ^ np.array(FLIPS, dtype=np.intp)
+        probed = bands[:, None] ^ np.array(flips, dtype=np.intp)
         band = np.arange(BANDS)[:, None]
         first = self._starts[band, probed].astype(np.intp).ravel()
         lengths = self._starts[band, probed + 1].astype(np.intp).ravel() - first
-        first += np.repeat(np.arange(BANDS) * count, len(FLIPS))
+        first += np.repeat(np.arange(BANDS) * count, len(flips))
         # all probed stretches of the tables as one list of places, without a loop
         places = np.repeat(first - (lengths.cumsum() - lengths), lengths) + np.arange(lengths.sum())
         found = self._order.ravel()[places]
         differing = self._values[found] ^ np.frombuffer(value, dtype="<u8")
-        close = np.bitwise_count(differing).sum(axis=1) <= MAX_DISTANCE
+        close = np.bitwise_count(differing).sum(axis=1) <= DISTANCES[self.covered.alg]
         return [int(index) for index in np.unique(self._indices[found[close]])]
 
     # The file
@@ -151,7 +152,8 @@ class HammingIndex:
 
 def _plain(covered: Covered) -> bool:
     texts = (covered.alg, covered.origin, covered.root)
-    return all(isinstance(text, str) for text in texts) and isinstance(covered.size, int)
+    known = all(isinstance(text, str) for text in texts) and covered.alg in DISTANCES
+    return known and isinstance(covered.size, int)
 
 
 def _mapped(

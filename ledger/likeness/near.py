@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from assay.ledger.likeness import iscc
-from assay.ledger.likeness.bands import FINGERPRINT_BYTES, MAX_DISTANCE, SPACES, bands, distance, probes
+from assay.ledger.likeness.bands import DISTANCES, FINGERPRINT_BYTES, SPACES, bands, distance, probes
 from assay.ledger.likeness.hamming import Covered, HammingIndex
 from assay.provenance.entry import Fingerprint, Recovery
 from assay.provenance.errors import AssayError, MalformedError
@@ -52,9 +52,9 @@ def recovery_bands(recovery: Recovery) -> list[int]:
 
 
 def is_near(recovery: Recovery, fingerprint: Fingerprint) -> bool:
-    """Say whether a recovery record really is within ``MAX_DISTANCE`` bits of a fingerprint."""
+    """Say whether a recovery record really is within ``DISTANCES`` of a fingerprint."""
     own = prints_of(recovery).get(fingerprint.alg)
-    return own is not None and distance(own, fingerprint.value) <= MAX_DISTANCE
+    return own is not None and distance(own, fingerprint.value) <= DISTANCES[fingerprint.alg]
 
 
 class NearSearch:
@@ -71,7 +71,7 @@ class NearSearch:
     def find(
         self, prints: Prints, fingerprint: Fingerprint, size: int, root: Callable[[int], bytes]
     ) -> list[tuple[int, int]]:
-        """Return (distance, index) of all entries within 31 bits, nearest first.
+        """Return (distance, index) of all entries within ``DISTANCES``, nearest first.
 
         ``prints`` is a view of a ledger of ``size`` entries; ``root`` gives the Merkle root of the first so many.
         """
@@ -85,7 +85,7 @@ class NearSearch:
         if index and (candidates := index.near(value)):
             found |= dict(prints.prints_of(alg, candidates))
         near = ((distance(value, other), at) for at, other in found.items())
-        return sorted(item for item in near if item[0] <= MAX_DISTANCE)
+        return sorted(item for item in near if item[0] <= DISTANCES[alg])
 
     def forget(self) -> None:
         """Drop the indexes, in memory and on disk: something that they hold was erased."""

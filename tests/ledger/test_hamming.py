@@ -56,8 +56,14 @@ def index(values) -> HammingIndex:
     return HammingIndex.build(covered(2 * COUNT), ((2 * at, value) for at, value in enumerate(values)))
 
 
-def brute(values: list[bytes], query: bytes) -> list[int]:
-    return [2 * at for at, value in enumerate(values) if distance(value, query) <= MAX_DISTANCE]
+@pytest.fixture(scope="module")
+def code_index(values) -> HammingIndex:
+    pairs = ((2 * at, value) for at, value in enumerate(values))
+    return HammingIndex.build(covered(2 * COUNT, "io.iscc.v0"), pairs)
+
+
+def brute(values: list[bytes], query: bytes, bits: int = MAX_DISTANCE) -> list[int]:
+    return [2 * at for at, value in enumerate(values) if distance(value, query) <= bits]
 
 
 # ------------------------------------------------------------------------------------------- exactness
@@ -68,6 +74,16 @@ def brute(values: list[bytes], query: bytes) -> list[int]:
 def test_the_index_answers_as_brute_force_does(values, index, at, count, seed):
     query = flipped(values[at], random.Random(seed).sample(range(256), count))
     assert index.near(query) == brute(values, query)
+
+
+@given(st.integers(0, COUNT - 1), st.sampled_from((0, 20, 38, 39, 40, 41, 42)), st.integers(0, 10_000))
+@settings(max_examples=150)
+def test_the_index_of_codes_answers_as_brute_force_does(values, code_index, at, count, seed):
+    query = flipped(values[at], random.Random(seed).sample(range(256), count))
+    assert code_index.near(query) == brute(values, query, 40)
+    assert code_index.near(flipped(values[at], spread(count))) == brute(
+        values, flipped(values[at], spread(count)), 40
+    )
 
 
 def spread(count: int) -> list[int]:
@@ -116,6 +132,7 @@ def test_odd_questions_have_no_answer(index):
 def test_the_spaces_of_two_algorithms_do_not_meet():
     keys = [set(bands(bytes(32), alg)) | set(bands(b"\xff" * 32, alg)) for alg in SPACES]
     assert not keys[0] & keys[1]
+    assert [len(set(probes(bytes(32), alg))) for alg in SPACES] == [272, 2192]
     assert bands(bytes(32), "other") == bands(bytes(31)) == probes(bytes(33)) == []
 
 
@@ -163,7 +180,7 @@ def test_a_damaged_file_is_not_used(index, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("type", "assay.near/v2"), ("count", -1), ("count", 0), ("count", 1 << 40), ("count", "3"), ("size", "1"),
-     ("count", None), ("root", 5), ("sha256", None), ("alg", ["pdq"])],
+     ("alg", "md5"), ("count", None), ("root", 5), ("sha256", None), ("alg", ["pdq"])],
 )  # fmt: skip
 def test_a_lying_header_is_not_used(index, tmp_path, name, value):
     path = tmp_path / "near"
