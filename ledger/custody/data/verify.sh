@@ -259,9 +259,9 @@ log_signed() { # name of a note, its origin: checks it, or ends the layer
 }
 
 check_checkpoint() {
-    read_note data/checkpoint main || wrong 'the checkpoint cannot be read'
-    log_signed main "$origin"
-    good "$origin with $size entries, signed by its key"
+    [ "$main_read" = y ] || wrong 'the checkpoint cannot be read'
+    log_signed main "$main_origin"
+    good "$main_origin with $main_size entries, signed by its key"
 }
 
 seen_by() { # witness or group: has it seen what the witnesses in $t/signed cosigned?
@@ -281,7 +281,6 @@ seen_by() { # witness or group: has it seen what the witnesses in $t/signed cosi
 check_witnesses() {
     read -r quorum <"$t/quorum"
     [ "$quorum" != none ] || unable 'the policy asks for none'
-    read_note data/checkpoint main || wrong 'the checkpoint cannot be read'
     : >"$t/signed"
     doubt=n
     while read -r witness vkey; do
@@ -384,7 +383,6 @@ listed() { # numbers: name a few
 }
 
 check_entries() {
-    read_note data/checkpoint main || wrong 'the checkpoint cannot be read'
     entries=$(numbers entries json) && proofs=$(numbers proofs tlog-proof) || wrong 'a file name is not a number'
     [ -n "$entries" ] && [ "$entries" = "$proofs" ] || wrong 'entries and proofs do not pair'
     for number in $entries; do
@@ -396,7 +394,7 @@ check_entries() {
             wrong "the proof of entry $number carries another entry"
         cmp -s "$t/tail" data/checkpoint || wrong "the proof of entry $number is against another checkpoint"
         tail -n +4 "$t/head" >"$t/path"
-        included "data/entries/$number.json" "$number" "$size" "$t/main.root" "$t/path" ||
+        included "data/entries/$number.json" "$number" "$main_size" "$t/main.root" "$t/path" ||
             wrong "the proof of entry $number does not lead to the checkpoint"
     done
     good "$(($(echo "$entries" | wc -l))) lead to the checkpoint: $(listed $entries)"
@@ -422,8 +420,6 @@ check_beside() { # folder, ending, field of the entry
 # ------------------------------------------------------------------------------- earlier trees, anchors
 
 related() { # folder: is its checkpoint of the same history as the bundle's? sets other_size
-    read_note data/checkpoint main || wrong 'the checkpoint cannot be read'
-    main_size=$size main_origin=$origin
     read_note "$1/checkpoint" other || wrong 'its checkpoint cannot be read'
     other_size=$size
     [ "$origin" = "$main_origin" ] || wrong 'it is of another ledger'
@@ -470,8 +466,10 @@ check_anchor() { # folder
 main() {
     layer files y check_files || return
     layer keys n check_keys || return
+    main_read=n main_origin='' main_size=0
+    read_note data/checkpoint main 2>/dev/null && main_read=y main_origin=$origin main_size=$size
     layer checkpoint y check_checkpoint
-    read_note data/checkpoint main || return
+    [ $main_read = y ] || return
     layer witnesses n check_witnesses
     if layer entries y check_entries; then
         layer assets n check_beside assets '*' digest

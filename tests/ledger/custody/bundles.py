@@ -99,7 +99,7 @@ class World:
     anchored: tuple[Witnessed, ...]
 
     def items(self) -> list[Item]:
-        return [Item(7), Item(123, self.media[123]), Item(299)]
+        return [Item(123, self.media[123]), Item(299)]
 
     def export(self, name: str, **change) -> Path:
         options = {

@@ -149,7 +149,7 @@ def test_a_foreign_tool_finds_a_valid_bag(folder):
 
 
 def test_the_same_export_is_the_same_bytes(world, bundle):
-    items = [world.items()[2], world.items()[0], world.items()[1]]
+    items = world.items()[::-1]
     assert world.export("again.zip", items=items).read_bytes() == bundle.read_bytes()
 
 
@@ -178,8 +178,8 @@ NAMES = [
     "README.txt", "bag-info.txt", "bagit.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt",
     "verify.py", "verify.sh",
     "data/checkpoint", "data/policy", "data/assets/123.jpg", "data/recovery/123.json",
-    "data/entries/7.json", "data/entries/123.json", "data/entries/299.json",
-    "data/proofs/7.tlog-proof", "data/proofs/123.tlog-proof", "data/proofs/299.tlog-proof",
+    "data/entries/123.json", "data/entries/299.json",
+    "data/proofs/123.tlog-proof", "data/proofs/299.tlog-proof",
     "data/previous/checkpoint", "data/previous/consistency",
     *(f"data/anchors/1-rfc3161/{n}" for n in STAMPED),
     *(f"data/anchors/{a}/{n}" for a in ("2-evm", "3-opentimestamps") for n in STAMPED[:4]),
@@ -206,7 +206,7 @@ def test_a_changed_file_is_refused_by_both(name, folder, scripts):
 
 
 @pytest.mark.parametrize(
-    "name", ["README.txt", "data/checkpoint", "data/entries/7.json", "tagmanifest-sha256.txt"]
+    "name", ["README.txt", "data/checkpoint", "data/entries/299.json", "tagmanifest-sha256.txt"]
 )
 def test_a_missing_file_is_refused_by_both(name, folder, scripts):
     (folder / name).unlink()
@@ -264,14 +264,14 @@ def test_every_line_of_a_proof_matters(at, small):
         assert both(small).states["entries"] == "failed"
 
 
-def test_one_entry_cannot_pass_for_another(folder):
-    entries, proofs = folder / "data/entries", folder / "data/proofs"
+def test_one_entry_cannot_pass_for_another(small):
+    entries, proofs = small / "data/entries", small / "data/proofs"
     (entries / "7.json").rename(entries / "8.json")
     (proofs / "7.tlog-proof").rename(proofs / "8.tlog-proof")
     text = (proofs / "8.tlog-proof").read_text()
     (proofs / "8.tlog-proof").write_text(text.replace("index 7", "index 8"))
-    reseal(folder)
-    assert both(folder).states["entries"] == "failed"
+    reseal(small)
+    assert both(small).states["entries"] == "failed"
 
 
 def test_a_forger_with_a_key_of_his_own_is_stopped_by_the_policy_one_trusts(world, tmp_path):
