@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from assay.ledger.likeness.bands import MAX_DISTANCE, distance
+from assay.ledger.likeness.bands import distance
+from assay.ledger.likeness.near import is_near, prints_of
 from assay.ledger.lookup import KEY_BITS, key_of
 from assay.ledger.remote.client import RemoteLog, UnansweredError
 from assay.ledger.remote.memory import Memory
@@ -174,17 +175,14 @@ class HttpLedger:
         return found
 
     def find_fingerprint(self, fingerprint: Fingerprint) -> Sequence[Found]:
-        """Return the entries within 31 bits of this fingerprint, nearest first, searched among all on this machine."""
+        """Return the entries near this fingerprint, nearest first, searched among all on this machine."""
         prints = self._prints.setdefault(fingerprint.alg, self._new_prints(fingerprint.alg))
         found = []
         for _, index in prints.near(fingerprint.value, self._remote.fingerprints)[:MAX_FOUND]:
             item = self._neighbours(index).get(index)
-            kept = item.recovery.fingerprint if item and item.recovery else None
-            if item is None or kept is None or kept.alg != fingerprint.alg:
-                continue  # erased since, or never what the server said
-            bits = distance(fingerprint.value, kept.value)
-            if bits <= MAX_DISTANCE:
-                found.append(Found(item.receipt, item.recovery, bits))
+            if item and item.recovery and is_near(item.recovery, fingerprint):  # else erased, or never there
+                own = prints_of(item.recovery)[fingerprint.alg]
+                found.append(Found(item.receipt, item.recovery, distance(own, fingerprint.value)))
         return sorted(found, key=lambda item: (item.distance, item.receipt.index))
 
     def _new_prints(self, alg: str) -> Prints:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.ledger.likeness.bands import MAX_DISTANCE
+from assay.ledger.likeness.bands import DISTANCES
 from assay.ledger.remote.wire import FINGERPRINT_BYTES
 from assay.provenance.errors import LedgerError
 from assay.provenance.files.atomic import atomic_output
@@ -36,16 +36,18 @@ class Prints:
         self._next = 0
 
     def near(self, value: bytes, ask: Callable[[int], Page | None]) -> list[tuple[int, int]]:
-        """Return (distance, index) of all fingerprints within 31 bits, nearest first, then oldest.
+        """Return (distance, index) of all fingerprints within ``DISTANCES``, nearest first, then oldest.
 
         ``ask(start)`` fetches what was added since; None where the ledger gives none out.
         """
+        if self._alg not in DISTANCES or len(value) != FINGERPRINT_BYTES:
+            return []
         with self._lock:
             rows = self._synced(ask)
-        if rows is None or len(value) != FINGERPRINT_BYTES:
+        if rows is None:
             return []
         distances = _BITS[rows["value"] ^ np.frombuffer(value, np.uint8)].sum(axis=1, dtype=np.int64)
-        near = np.flatnonzero(distances <= MAX_DISTANCE)
+        near = np.flatnonzero(distances <= DISTANCES[self._alg])
         return sorted((int(distances[at]), int(rows["index"][at])) for at in near)
 
     def _synced(self, ask: Callable[[int], Page | None]) -> np.ndarray | None:

@@ -254,11 +254,12 @@ class _Desk:
         self._check_shared()
         size = Checkpoint.peek(self._log.checkpoint()).size
         found = self._log.fingerprints(_number(request, "start", 0), PAGE_FINGERPRINTS)
-        whole = len(found) < PAGE_FINGERPRINTS
+        following = max(size, found[-1][0] + 1) if found else size  # the log may have grown in between
+        if more := len(found) == PAGE_FINGERPRINTS:
+            following = found[-1][0]  # of which there may be another, of another algorithm
+            found = [item for item in found if item[0] < following]
         rows = [[index, alg, value.hex()] for index, alg, value in found]
-        return JSONResponse(
-            {"fingerprints": rows, "next": size if whole else found[-1][0] + 1, "more": not whole}
-        )
+        return JSONResponse({"fingerprints": rows, "next": following, "more": more}, headers=PRIVATE)
 
     def anchors(self, request: Request) -> Response:
         shown = ("name", "kind", "target", "size", "checkpoint", "state", "created", "updated")

@@ -173,6 +173,21 @@ def test_recovery_can_be_kept_to_oneself(log, serve):
         assert remote.find_fingerprint(recovery(1).fingerprint) == []
 
 
+def test_fingerprints_come_page_by_page(log, station, monkeypatch):
+    from assay.ledger.remote import server
+
+    monkeypatch.setattr(server, "PAGE_FINGERPRINTS", 7)
+    grow(log, 0, 20)
+    with station.client() as remote:
+        for n in (0, 6, 7, 13, 19):
+            assert [f.receipt.index for f in remote.find_fingerprint(recovery(n).fingerprint)] == [n]
+        grow(log, 20, 21)
+        assert [f.receipt.index for f in remote.find_fingerprint(recovery(20).fingerprint)] == [20]
+    pages = [request for request, _, _ in station.seen.asked if "fingerprints" in request]
+    assert pages[:4] == [f"/v1/fingerprints?start={n}" for n in (0, 6, 12, 18)]
+    assert pages[-1] == "/v1/fingerprints?start=20"
+
+
 def test_an_erased_record_is_gone_for_those_who_saw_its_fingerprint(log, station):
     grow(log, 0, 20)
     with station.client() as remote:
