@@ -65,16 +65,25 @@ class Server:
         os.kill(
             first, signal.SIGSTOP
         )  # it can neither tidy up nor start others while they are killed one by one
-        family = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-        for pid in [first, *map(int, family)]:
+        children = [int(pid) for pid in Path(f"/proc/{first}/task/{first}/children").read_text().split()]
+        for pid in [first, *children]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
+        while any(_holds_memory(pid) for pid in children):  # no server starts beside what is left of another
+            time.sleep(0.005)
 
     def stop(self) -> None:
         """Shut it down in good order; clients that are left are cut off."""
         self._process.send_signal(signal.SIGINT)
         self._process.wait(30)
+
+
+def _holds_memory(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def campaign(
