@@ -12,10 +12,11 @@ from assay.ledger.store.transaction import Head, Transaction
 from assay.ledger.tlog.merkle import leaf_hash
 from assay.ledger.tlog.note import Checkpoint, Signer, sign_note
 from assay.ledger.tlog.tiles import Edge
-from assay.provenance.entry import Entry, Recovery
+from assay.provenance.entry import Recovery
 from assay.provenance.errors import LedgerError, UsageError
+from assay.provenance.leaf import Leaf
 
-Item = tuple[Entry, Recovery | None]
+Item = tuple[Leaf, Recovery | None]
 
 CHECK_HINT = "assay ledger check names the fault"
 

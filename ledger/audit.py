@@ -14,8 +14,8 @@ from assay.ledger.sweep import SPAN, KeySum, Problems, Stretch, Subtrees, compar
 from assay.ledger.tlog.merkle import Frontier, root
 from assay.ledger.tlog.note import Checkpoint
 from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, TileCache, subtree_roots, tile_reader, width_at
-from assay.provenance.entry import Entry
 from assay.provenance.errors import AssayError
+from assay.provenance.leaf import read_leaf
 
 SHARED_OUT = 4 * SPAN
 """Entries from which on several processes read at once."""
@@ -149,7 +149,7 @@ def _check_recoveries(tx: Transaction, seed: int, problems: Problems) -> KeySum:
             problems.add(f"a recovery record stands for entry {index}, which does not exist")
             continue
         try:
-            committed = Entry.from_bytes(leaf).recovery
+            committed = read_leaf(leaf).recovery
         except AssayError:
             continue  # already reported with the entry
         if committed != recovery.digest:
@@ -167,7 +167,7 @@ def _name_keys(tx: Transaction, size: int, surplus: int, problems: Problems) -> 
     """Name the entries that their look-up keys no longer lead to; say how many keys are not theirs."""
     for index, data in tx.leaves(0, size):
         try:
-            keys = stored(leaf_keys(Entry.from_bytes(data)) + recovery_keys(tx.recoveries.get(index)))
+            keys = stored(leaf_keys(read_leaf(data)) + recovery_keys(tx.recoveries.get(index)))
         except AssayError:
             continue  # already reported with the entry
         missing = sum(not tx.has_key(key, index) for key in set(keys))

@@ -10,7 +10,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from assay.provenance.entry import Entry, Recovery
+from assay.provenance.entry import Recovery
+from assay.provenance.leaf import Leaf
 
 KEY_BITS = 64
 _SHIFT = 1 << (KEY_BITS - 1)
@@ -19,7 +20,8 @@ _SHIFT = 1 << (KEY_BITS - 1)
 def key_of(kind: str, value: str) -> int:
     """Return the first 64 bits of SHA-256("<kind>:<value>"), 0 <= key < 2^64.
 
-    Kinds are ``digest`` (sha256:HEX), ``manifest`` (URN), ``mark`` (SCHEME:HEX), ``binding`` (ALG:VALUE).
+    Kinds are ``digest`` (sha256:HEX), ``manifest`` (URN), ``mark`` (SCHEME:HEX), ``binding`` (ALG:VALUE),
+    ``event`` (sha256:HEX of a file that an event is about).
     """
     return int.from_bytes(hashlib.sha256(f"{kind}:{value}".encode()).digest()[:8], "big")
 
@@ -61,14 +63,9 @@ def usual_names(leaf: bytes) -> tuple[bytes, ...] | None:
     return tuple(names)
 
 
-def leaf_keys(entry: Entry) -> list[int]:
+def leaf_keys(leaf: Leaf) -> list[int]:
     """Return the keys that follow from the leaf itself."""
-    keys = [key_of("digest", str(entry.digest))]
-    if entry.manifest_label:
-        keys.append(key_of("manifest", entry.manifest_label))
-    if entry.mark:
-        keys.append(key_of("mark", str(entry.mark)))
-    return keys
+    return [key_of(kind, value) for kind, value in leaf.names()]
 
 
 def recovery_keys(recovery: Recovery | None) -> list[int]:

@@ -13,8 +13,8 @@ from assay.ledger.lookup import KEY_BITS, leaf_keys, stored, usual_names
 from assay.ledger.store.transaction import Transaction
 from assay.ledger.tlog.merkle import HASH_SIZE
 from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, subtree_roots
-from assay.provenance.entry import Entry
 from assay.provenance.errors import AssayError
+from assay.provenance.leaf import read_leaf
 
 SPAN = 1 << 2 * TILE_HEIGHT
 """Leaves under one tile of level 1: where a stretch begins."""
@@ -175,7 +175,7 @@ def _keys(leaves: list[tuple[int, bytes]], seed: int, problems: Problems) -> Key
 
 def _parsed_keys(index: int, data: bytes, seed: int, problems: Problems) -> KeySum:
     try:
-        keys = leaf_keys(Entry.from_bytes(data))
+        keys = leaf_keys(read_leaf(data))
     except AssayError as error:
         problems.add(f"entry {index} cannot be read: {error.message}")
         return KeySum()

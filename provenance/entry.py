@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import base64
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import rfc8785
-
 from assay.provenance.asset import Digest
-from assay.provenance.errors import LedgerError
+from assay.provenance.canonical import canonical, json_object, text_of
+from assay.provenance.errors import LedgerError, MalformedError, UsageError
 from assay.provenance.mark import Mark
+from assay.provenance.text import safe_text
 
 ENTRY_TYPE = "assay.entry/v1"
 RECOVERY_TYPE = "assay.recovery/v1"
 MAX_ENTRY_BYTES = 65_535  # tlog-tiles gives entries a 16-bit length
+MAX_SIZE = 1 << 53  # RFC 8785 numbers are exact below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Entry:
         for name in ("manifest_label", "source_type", "generator"):
             if getattr(self, name):
                 document[name] = getattr(self, name)
-        data = bytes(rfc8785.dumps(document))
+        data = canonical(document)
         if len(data) > MAX_ENTRY_BYTES:
             raise LedgerError(
                 f"the ledger entry has {len(data)} bytes, more than {MAX_ENTRY_BYTES}",
@@ -67,27 +68,48 @@ class Entry:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Entry:
-        """Read leaf bytes; unknown fields are ignored, an unknown type raises LedgerError."""
+        """Read leaf bytes; unknown fields are ignored. Raises LedgerError on an unknown type or a broken field."""
         try:
-            document = json.loads(data)
+            document = json_object(data, "a ledger entry")
             if document.get("type") != ENTRY_TYPE:
-                raise LedgerError(f"a ledger entry of unknown type {str(document.get('type'))[:80]!r}")
+                raise LedgerError(f"a ledger entry of unknown type {safe_text(document.get('type'), 80)!r}")
             mark = document.get("mark")
             return cls(
-                digest=Digest.parse(document["digest"]),
-                media_type=str(document["media_type"]),
-                size=int(document["size"]),
-                time=str(document["time"]),
-                mark=Mark(str(mark["scheme"]), str(mark["id"])) if mark else None,
-                manifest=Digest.parse(document["manifest"]) if "manifest" in document else None,
-                manifest_label=str(document.get("manifest_label", "")),
-                signer=Digest.parse(document["signer"]) if "signer" in document else None,
-                recovery=Digest.parse(document["recovery"]) if "recovery" in document else None,
-                source_type=str(document.get("source_type", "")),
-                generator=str(document.get("generator", "")),
+                digest=_sha256(document["digest"]),
+                media_type=text_of(document["media_type"]),
+                size=_size(document["size"]),
+                time=text_of(document["time"]),
+                mark=Mark(text_of(mark["scheme"]), text_of(mark["id"])) if mark is not None else None,
+                manifest=_sha256(document["manifest"]) if "manifest" in document else None,
+                manifest_label=text_of(document.get("manifest_label", "")),
+                signer=_sha256(document["signer"]) if "signer" in document else None,
+                recovery=_sha256(document["recovery"]) if "recovery" in document else None,
+                source_type=text_of(document.get("source_type", "")),
+                generator=text_of(document.get("generator", "")),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LedgerError(f"a ledger entry cannot be read: {error}") from error
+        except (ValueError, KeyError, TypeError, MalformedError, UsageError) as error:
+            raise LedgerError(f"a ledger entry cannot be read: {safe_text(error, 200)}") from error
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Give what the entry is found by, as (kind, value)."""
+        yield "digest", str(self.digest)
+        if self.manifest_label:
+            yield "manifest", self.manifest_label
+        if self.mark:
+            yield "mark", str(self.mark)
+
+
+def _sha256(value: object) -> Digest:
+    digest = Digest.parse(text_of(value))
+    if digest.alg != "sha256" or len(digest.value) != 32 or str(digest) != value:
+        raise ValueError("a digest is not sha256:<64 lower-case hexadecimal digits>")
+    return digest
+
+
+def _size(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_SIZE:
+        raise ValueError("the size is not a number of bytes")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +153,7 @@ class Recovery:
         }
         if self.bindings:
             document["bindings"] = [{"alg": alg, "value": value} for alg, value in self.bindings]
-        return bytes(rfc8785.dumps(document))
+        return canonical(document)
 
     @property
     def digest(self) -> Digest:

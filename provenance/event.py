@@ -6,15 +6,13 @@ Format: docs/formats/statement.md.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import rfc8785
-
 from assay.provenance.asset import Digest
+from assay.provenance.canonical import canonical, json_object, text_of
 from assay.provenance.errors import AssayError, LedgerError, LimitError, MalformedError, UsageError
 from assay.provenance.text import safe_text
 
@@ -50,11 +48,11 @@ class Details:
         """SHA-256(salt ‖ RFC 8785 of the content); raises UsageError on a short salt or what is not JSON."""
         if len(self.salt) != SALT_BYTES:
             raise UsageError(f"the salt of an event's details has {SALT_BYTES} bytes")
-        return Digest.of(self.salt + _canonical(dict(self.content)))
+        return Digest.of(self.salt + canonical(dict(self.content)))
 
     def to_bytes(self) -> bytes:
         """Return the record to keep."""
-        return _canonical({"type": DETAILS_TYPE, "salt": self.salt.hex(), "details": dict(self.content)})
+        return canonical({"type": DETAILS_TYPE, "salt": self.salt.hex(), "details": dict(self.content)})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Details:
@@ -133,7 +131,7 @@ class Event:
             "predicateType": EVENT_TYPE,
             "predicate": predicate,
         }
-        data = _canonical(document)
+        data = canonical(document)
         if len(data) > MAX_EVENT_BYTES:
             raise LimitError(f"the event has {len(data)} bytes, more than {MAX_EVENT_BYTES}")
         return data
@@ -153,16 +151,16 @@ class Event:
         try:
             predicate = document["predicate"]
             return cls(
-                id=_text(predicate["id"]),
-                kind=_text(predicate["type"]),
+                id=text_of(predicate["id"]),
+                kind=text_of(predicate["type"]),
                 actor=Digest.parse(predicate["actor"]["key"]),
-                role=_text(predicate["actor"]["role"]),
+                role=text_of(predicate["actor"]["role"]),
                 subjects=tuple(
-                    EventSubject(Digest.parse("sha256:" + s["digest"]["sha256"]), _text(s.get("uri", "")))
+                    EventSubject(Digest.parse("sha256:" + s["digest"]["sha256"]), text_of(s.get("uri", "")))
                     for s in document["subject"]
                 ),
-                time=_text(predicate["time"]),
-                software=_text(predicate["software"]),
+                time=text_of(predicate["time"]),
+                software=text_of(predicate["software"]),
                 previous=Digest.parse(predicate["previous"]) if "previous" in predicate else None,
                 details=Digest.parse(predicate["details"]) if "details" in predicate else None,
             )
@@ -191,7 +189,7 @@ class EventEntry:
 
     def to_bytes(self) -> bytes:
         """Return the canonical leaf bytes."""
-        return _canonical(
+        return canonical(
             {
                 "type": EVENT_ENTRY_TYPE,
                 "statement": str(self.statement),
@@ -215,40 +213,12 @@ class EventEntry:
         except (KeyError, TypeError, ValueError, AttributeError, MalformedError, UsageError) as error:
             raise LedgerError(f"a ledger entry cannot be read: {safe_text(error, 120)}") from error
 
-    def keys(self) -> Iterator[tuple[str, str]]:
+    @property
+    def recovery(self) -> None:
+        """No recovery record belongs to an event."""
+        return None
+
+    def names(self) -> Iterator[tuple[str, str]]:
         """Give what the entry is found by, as (kind, value): the digests of its files."""
-        for digest in self.subjects:
-            yield "digest", str(digest)
-
-
-def _canonical(document: dict[str, Any]) -> bytes:
-    try:
-        return bytes(rfc8785.dumps(document))
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
-        raise UsageError(f"this is not plain JSON: {safe_text(error, 120)}") from error
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("a string is missing")
-    return value
-
-
-def json_object(data: bytes, what: str) -> dict[str, Any]:
-    """Read one JSON object in which no name comes twice: two readers must not see two things.
-
-    ``what`` names it in the MalformedError that is raised where it is anything else.
-    """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({name for name, _ in pairs}) != len(pairs):
-            raise ValueError("a name comes twice")
-        return dict(pairs)
-
-    try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=once)
-    except (ValueError, RecursionError) as error:
-        raise MalformedError(f"{what} is not JSON: {safe_text(error, 120)}") from error
-    if not isinstance(document, dict):
-        raise MalformedError(f"{what} is not a JSON object")
-    return document
+        for digest in dict.fromkeys(self.subjects):
+            yield "event", str(digest)

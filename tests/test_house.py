@@ -82,7 +82,7 @@ HOMES = {
     "pdqhash": {"ledger.likeness.fingerprint"},
     "iscc_lib": {"ledger.likeness.iscc"},
     "onnxruntime": {"watermark.rivagan"},
-    "rfc8785": {"provenance.entry", "provenance.event"},
+    "rfc8785": {"provenance.canonical"},
     "jinja2": {"provenance.page"},
     "markupsafe": {"provenance.page"},  # jinja2's own
     "platformdirs": {"cli.door"},

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from assay.provenance.asset import Digest
+from assay.provenance.canonical import json_object
 from assay.provenance.errors import CredentialError, LimitError, MalformedError, UsageError
-from assay.provenance.event import MAX_EVENT_BYTES, Event, EventEntry, json_object
+from assay.provenance.event import MAX_EVENT_BYTES, Event, EventEntry
 from assay.provenance.keys.signers import Signer
 from assay.provenance.text import safe_text
 

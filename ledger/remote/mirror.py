@@ -15,8 +15,8 @@ from assay.ledger.tlog.merkle import EMPTY_ROOT, leaf_hash, root
 from assay.ledger.tlog.note import Checkpoint, Verifier
 from assay.ledger.tlog.policy import Cosigned, TlogPolicy
 from assay.ledger.tlog.tiles import TILE_WIDTH, Edge, TileCache, tile_reader
-from assay.provenance.entry import Entry
 from assay.provenance.errors import AssayError, LedgerError, MalformedError, UsageError
+from assay.provenance.leaf import read_leaf
 
 _BATCH = 16
 """Entry bundles stored at once: 4,096 entries."""
@@ -211,6 +211,6 @@ def _extend(
 def _keys(leaf: bytes) -> list[int]:
     """Return the look-up keys of a leaf, none where it is of a type that this program does not know."""
     try:
-        return stored(leaf_keys(Entry.from_bytes(leaf)))
+        return stored(leaf_keys(read_leaf(leaf)))
     except (LedgerError, MalformedError, UsageError):
         return []

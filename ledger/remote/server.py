@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from assay.ledger.lookup import key_of
+from assay.ledger.lookup import leaf_keys
 from assay.ledger.remote.guard import Guard
 from assay.ledger.remote.static import Readable, chosen_note, content
 from assay.ledger.remote.tokens import Tokens
@@ -37,8 +37,9 @@ from assay.ledger.tlog.merkle import leaf_hash
 from assay.ledger.tlog.note import Checkpoint, decode_base64, parse_decimal
 from assay.ledger.writer import Pending
 from assay.provenance.anchor import AnchorRecord
-from assay.provenance.entry import Entry, Recovery
+from assay.provenance.entry import Recovery
 from assay.provenance.errors import AssayError, InputError, LedgerError, LimitError, UsageError
+from assay.provenance.leaf import Leaf, read_leaf
 from assay.provenance.receipt import Receipt
 
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -69,7 +70,7 @@ class Served(Readable, Protocol):
         """Return what is kept beside an entry."""
         ...
 
-    def submit(self, entry: Entry, recovery: Recovery | None = None) -> Pending:
+    def submit(self, entry: Leaf, recovery: Recovery | None = None) -> Pending:
         """Queue one leaf."""
         ...
 
@@ -287,7 +288,7 @@ class _Desk:
             raise RefusedError(400, "the body is a JSON object of entry and recovery")
         try:
             leaf = decode_base64(str(document["entry"]))
-            entry = Entry.from_bytes(leaf)
+            entry = read_leaf(leaf)
             canonical = entry.to_bytes()
         except (LedgerError, UsageError) as error:
             raise RefusedError(400, error.message) from error
@@ -322,12 +323,12 @@ class _Appends:
         self._lock = threading.Lock()
         self._under_way: dict[bytes, Pending] = {}
 
-    def append(self, entry: Entry, leaf: bytes, recovery: Recovery | None) -> Receipt:
+    def append(self, entry: Leaf, leaf: bytes, recovery: Recovery | None) -> Receipt:
         name = leaf_hash(leaf)
         with self._lock:
             pending = self._under_way.get(name)
             if pending is None:
-                for index in self._log.find_prefix(key_of("digest", str(entry.digest)), 64):
+                for index in self._log.find_prefix(leaf_keys(entry)[0], 64):
                     if list(self._log.leaves(index, index + 1)) == [leaf]:
                         return self._log.receipt(index)
                 pending = self._under_way[name] = self._log.submit(entry, recovery)

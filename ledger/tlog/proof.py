@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from assay.ledger.tlog.merkle import HASH_SIZE, leaf_hash, verify_inclusion
 from assay.ledger.tlog.note import Checkpoint, decode_base64, parse_decimal
 from assay.ledger.tlog.policy import TlogPolicy
-from assay.provenance.entry import MAX_ENTRY_BYTES, Entry
+from assay.provenance.entry import MAX_ENTRY_BYTES
 from assay.provenance.errors import AssayError, MalformedError
+from assay.provenance.leaf import read_leaf
 from assay.provenance.receipt import Receipt
 
 HEADER = "c2sp.org/tlog-proof@v1"
@@ -60,7 +61,7 @@ class Proof:
         """Return the noun; the entry is read, nothing is verified. Raises MalformedError and LedgerError."""
         head = Checkpoint.peek(self.note)
         return Receipt(
-            entry=Entry.from_bytes(self.leaf),
+            leaf=read_leaf(self.leaf),
             index=self.index,
             leaf_hash=leaf_hash(self.leaf),
             origin=head.origin,
@@ -90,7 +91,7 @@ def verify_receipt(receipt: str | Receipt, trusted: TlogPolicy | Sequence[str]) 
             return f"the proof does not lead from this entry to the checkpoint at size {head.size}"
         if isinstance(receipt, Receipt) and receipt != proof.receipt():
             return "the receipt's fields differ from its proof"
-        Entry.from_bytes(proof.leaf)
+        read_leaf(proof.leaf)
     except AssayError as error:
         return error.message
     return cosigned.problem

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.ledger.likeness.bands import MAX_DISTANCE, bands, distance, probes
-from assay.ledger.log import MAX_FOUND, SqlLog
+from assay.ledger.log import SqlLog
 from assay.ledger.lookup import key_of, leaf_keys, stored
 from assay.ledger.store.database import Store
 from assay.ledger.tlog.merkle import Frontier, leaf_hash
 from assay.ledger.tlog.note import Checkpoint, NoteSigner, sign_note
+from assay.ledger.view import MAX_FOUND
 from assay.provenance.asset import Digest
 from assay.provenance.entry import Fingerprint
 from assay.provenance.errors import AssayError, LedgerError, UsageError

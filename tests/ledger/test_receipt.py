@@ -50,7 +50,7 @@ def test_another_entry_cannot_borrow_the_proof(receipt, signer):
 
 def test_fields_beside_the_text_are_not_believed(receipt, signer):
     for change in (
-        {"entry": entry(124)},
+        {"leaf": entry(124)},
         {"index": 124},
         {"tree_size": 299},
         {"origin": "example.org/other"},

@@ -291,7 +291,7 @@ def test_the_leaf_is_the_hash_of_what_was_signed(person):
     signed = b"DSSEv1 28 application/vnd.in-toto+json %d " % len(payload) + payload
     assert leaf.statement.hex == hashlib.sha256(signed).hexdigest()
     assert EventEntry.from_bytes(leaf.to_bytes()) == leaf
-    assert list(leaf.keys()) == [("digest", str(Digest.of(b"picture")))]
+    assert list(leaf.names()) == [("event", str(Digest.of(b"picture")))]
     with pytest.raises(LedgerError, match="unknown type"):
         EventEntry.from_bytes(b'{"type":"assay.entry/v1"}')
 

@@ -1,0 +1,46 @@
+"""JSON that two readers cannot read differently: RFC 8785 when it is made, strict when it is read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import rfc8785
+
+from assay.provenance.errors import MalformedError, UsageError
+from assay.provenance.text import safe_text
+
+
+def canonical(document: dict[str, Any]) -> bytes:
+    """Return the RFC 8785 bytes of a JSON object; raises UsageError on what is not plain JSON."""
+    try:
+        return bytes(rfc8785.dumps(document))
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
+        raise UsageError(f"this is not plain JSON: {safe_text(error, 120)}") from error
+
+
+def json_object(data: bytes, what: str) -> dict[str, Any]:
+    """Read one JSON object in UTF-8 in which no name comes twice.
+
+    ``what`` names it in the MalformedError that is raised where it is anything else.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) != len(pairs):
+            raise ValueError("a name comes twice")
+        return dict(pairs)
+
+    try:
+        document = json.loads(data.decode("utf-8"), object_pairs_hook=once)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"{what} is not JSON: {safe_text(error, 120)}") from error
+    if not isinstance(document, dict):
+        raise MalformedError(f"{what} is not a JSON object")
+    return document
+
+
+def text_of(value: object) -> str:
+    """Return a string as it is; raises TypeError on anything else."""
+    if not isinstance(value, str):
+        raise TypeError("a string is missing")
+    return value
