@@ -102,7 +102,9 @@ class Disk:
         """Take down one call; return whether it changed what a failure would leave."""
         strings = [_bytes(found) for found in _STRING.findall(call.said)]
         if call.name == "sendto":
-            self.said.append(json.loads(strings[0]))
+            message = json.loads(strings[0])
+            if isinstance(message, dict):  # the broker's own word is a number
+                self.said.append(message)
             return True
         place = _PLACE.match(call.said)
         path = _bytes(place[1]).decode() if place else strings[0].decode()
