@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from assay.ledger.likeness.bands import bands
+from assay.ledger.likeness.near import prints_of
 from assay.ledger.lookup import leaf_keys, recovery_keys, stored
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
@@ -79,8 +79,7 @@ class Appender:
                 recoveries[index] = recovery
         tx.add_keys(sorted(keys))
         if recoveries:
-            prints = ((index, r.fingerprint) for index, r in recoveries.items() if r.fingerprint)
-            tx.recoveries.add(recoveries, [(band, i) for i, print_ in prints for band in bands(print_.value)])
+            tx.recoveries.add(recoveries, {index: prints_of(r) for index, r in recoveries.items()})
         tx.put_tiles(edge.take())
         checkpoint = Checkpoint(head.origin, edge.frontier.size, edge.frontier.root())
         note = sign_note(checkpoint.to_text(), self._signer)

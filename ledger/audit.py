@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from assay.ledger.apart import KEYS, SWEEP, Job, run_apart, run_here
-from assay.ledger.likeness.bands import bands
+from assay.ledger.likeness.near import prints_of, recovery_bands
 from assay.ledger.lookup import leaf_keys, recovery_keys, stored
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
@@ -141,7 +141,7 @@ def _check_strays(tx: Transaction, size: int, problems: Problems) -> None:
 
 def _check_recoveries(tx: Transaction, seed: int, problems: Problems) -> KeySum:
     """Compare what is kept beside the log with what the leaves commit to; an erased record is no problem."""
-    keys, total = 0, KeySum()
+    keys, prints, total = 0, 0, KeySum()
     for index, recovery in tx.recoveries.all():
         total += KeySum.of([(key, index) for key in stored(recovery_keys(recovery))], seed)
         leaf = tx.leaf(index)
@@ -154,12 +154,18 @@ def _check_recoveries(tx: Transaction, seed: int, problems: Problems) -> KeySum:
             continue  # already reported with the entry
         if committed != recovery.digest:
             problems.add(f"the recovery record of entry {index} was changed: the entry names another digest")
-        expected = bands(recovery.fingerprint.value) if recovery.fingerprint else []
-        keys += len(expected)
+        values, expected = prints_of(recovery), recovery_bands(recovery)
+        keys, prints = keys + len(expected), prints + bool(values)
+        if tx.recoveries.prints_at(index) != values:
+            problems.add(
+                f"entry {index}: the fingerprints to find it by are not those of its recovery record"
+            )
         if expected and (found := tx.recoveries.bands_of(index, expected)) != len(expected):
             problems.add(f"entry {index}: only {found} of {len(expected)} fingerprint bands lead to it")
     if (rows := tx.recoveries.band_rows()) != keys and not problems:
         problems.add(f"{rows} fingerprint bands are stored, {keys} follow from the recovery records")
+    if (rows := tx.recoveries.print_rows()) != prints and not problems:
+        problems.add(f"fingerprints of {rows} entries are stored, {prints} follow from the recovery records")
     return total
 
 

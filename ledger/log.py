@@ -12,7 +12,7 @@ from typing import Self
 from assay.ledger.appender import CHECK_HINT, Appender, Item, check_item
 from assay.ledger.audit import audit
 from assay.ledger.journal import SqlJournal
-from assay.ledger.likeness.bands import bands
+from assay.ledger.likeness.near import recovery_bands
 from assay.ledger.lookup import key_of, recovery_keys, stored
 from assay.ledger.pins import pin_problem
 from assay.ledger.store.database import Store
@@ -193,9 +193,10 @@ class SqlLog(LogView):
             recovery = tx.recoveries.get(index)
             if recovery is None:
                 return False
-            tx.recoveries.erase(index, bands(recovery.fingerprint.value) if recovery.fingerprint else [])
+            tx.recoveries.erase(index, recovery_bands(recovery))
             tx.drop_keys(index, stored(recovery_keys(recovery)))
-            return True
+        self._near.forget()
+        return True
 
     # Auditing
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from assay.ledger.appender import CHECK_HINT
-from assay.ledger.likeness.bands import MAX_DISTANCE, distance, probes
+from assay.ledger.likeness.near import NearSearch, is_near
 from assay.ledger.lookup import key_of, key_range, stored
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
@@ -48,6 +48,7 @@ class LogView:
         self._store = store
         self._vkeys = tuple(vkeys)
         self._cache = TileCache()
+        self._near = NearSearch(origin, store.file)
         self._reader = threading.Lock()
         self._believed = "", Checkpoint(origin, 0, EMPTY_ROOT)
 
@@ -244,14 +245,17 @@ class LogView:
             return list(dict.fromkeys(tx.by_keys(first, last, MAX_PREFIX)))
 
     def find_fingerprint(self, fingerprint: Fingerprint) -> Sequence[Found]:
-        """Return the entries within 31 bits of this fingerprint, nearest first, then oldest."""
+        """Return the entries within 31 bits of this fingerprint (an ISCC: 40), nearest first, then oldest."""
         with self._store.reading() as tx:
-            near = [
-                (distance(fingerprint.value, value), index)
-                for index, alg, value in tx.recoveries.by_bands(probes(fingerprint.value))
-                if alg == fingerprint.alg and len(value) == len(fingerprint.value)
-            ]
-            return self._found(tx, sorted(item for item in near if item[0] <= MAX_DISTANCE)[:MAX_FOUND])
+            size = self._verified(tx.head()).size
+
+            def root_of(size: int) -> bytes:
+                with self._named(), self._reader:
+                    return root(tile_reader(tx.tile, size, self._cache), size)
+
+            near = self._near.find(tx.recoveries, fingerprint, size, root_of)
+            found = self._found(tx, near[:MAX_FOUND])
+        return [item for item in found if item.recovery and is_near(item.recovery, fingerprint)]
 
     def fingerprints(self, start: int = 0, limit: int | None = None) -> Sequence[tuple[int, str, bytes]]:
         """Return (index, algorithm, value) of the fingerprints kept from an index on, in order, ``limit`` at most."""

@@ -145,6 +145,11 @@ class Store:
             raise LedgerError("there is no ledger", hint=MISSING_HINT, path=file)
         return cls(_engine(url, busy_seconds))
 
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite ledger, None for other databases."""
+        return _sqlite_file(self.url)
+
     def copy(self, suffix: str) -> Path | None:
         """Copy an SQLite ledger beside itself; None for other databases. Raises LedgerError where a file is."""
         file = _sqlite_file(self.url)

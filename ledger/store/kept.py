@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 
-from assay.ledger.store.schema import anchors_table, bands_table, checkpoints_table, recoveries_table
+from assay.ledger.likeness.bands import bands
+from assay.ledger.store.schema import (
+    anchors_table,
+    bands_table,
+    checkpoints_table,
+    prints_table,
+    recoveries_table,
+)
 from assay.provenance.anchor import AnchorRecord
 from assay.provenance.entry import Fingerprint, Recovery
 
 _PAGE = 64
+_PRINTS = {"pdq": prints_table.c.pdq, "io.iscc.v0": prints_table.c.iscc}
 
 
 class RecoveryRows:
-    """Recovery records by entry index, erasable one by one, and the bands that lead to their fingerprints."""
+    """Recovery records by entry index, erasable one by one, with their fingerprints and the bands that lead there.
+
+    Implements ``assay.ledger.likeness.near.Prints``.
+    """
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def add(self, recoveries: Mapping[int, Recovery], bands: Iterable[tuple[int, int]]) -> None:
-        """Insert recovery records by entry index, and (band, index) rows for their fingerprints."""
+    def add(self, recoveries: Mapping[int, Recovery], prints: Mapping[int, Mapping[str, bytes]]) -> None:
+        """Insert recovery records by entry index, and what they are looked up near: values by algorithm."""
         if recoveries:
             rows = [{"idx": idx, **_columns(recovery)} for idx, recovery in recoveries.items()]
             self._connection.execute(sa.insert(recoveries_table), rows)
-        if keys := [{"band": band, "idx": idx} for band, idx in bands]:
+        if rows := [{"idx": idx, **_prints_columns(values)} for idx, values in prints.items() if values]:
+            self._connection.execute(sa.insert(prints_table), rows)
+        keys = [
+            {"band": band, "idx": idx}
+            for idx, values in prints.items()
+            for alg, value in values.items()
+            for band in bands(value, alg)
+        ]
+        if keys:
             self._connection.execute(sa.insert(bands_table), keys)
 
     def get(self, idx: int) -> Recovery | None:
@@ -48,35 +68,72 @@ class RecoveryRows:
             at = rows[-1].idx
 
     def fingerprints(self, start: int = 0, limit: int | None = None) -> Iterator[tuple[int, str, bytes]]:
-        """Iterate over (index, algorithm, value) of the fingerprints from an index on, in order."""
-        c = recoveries_table.c
-        query = sa.select(c.idx, c.fingerprint_alg, c.fingerprint).where(c.fingerprint.is_not(None))
-        query = query.where(c.idx >= start).order_by(c.idx).limit(limit)
-        for idx, alg, value in self._connection.execute(query):
-            yield idx, alg, bytes(value)
-
-    def by_bands(self, bands: Sequence[int]) -> list[tuple[int, str, bytes]]:
-        """Return (index, algorithm, fingerprint) of the entries that share one of the bands."""
-        near = sa.select(bands_table.c.idx).where(bands_table.c.band.in_(bands))
-        c = recoveries_table.c
-        query = sa.select(c.idx, c.fingerprint_alg, c.fingerprint).where(c.idx.in_(near))
-        return [(idx, alg or "", bytes(value or b"")) for idx, alg, value in self._connection.execute(query)]
-
-    def erase(self, idx: int, bands: Sequence[int]) -> None:
-        """Delete an entry's recovery record and its bands."""
-        self._connection.execute(
-            sa.delete(bands_table).where(bands_table.c.idx == idx, bands_table.c.band.in_(bands))
+        """Iterate over (index, algorithm, value) of what is looked up near, from an index on, in order."""
+        query = sa.select(prints_table.c.idx, *_PRINTS.values()).where(prints_table.c.idx >= start)
+        rows = self._connection.execute(query.order_by(prints_table.c.idx).limit(limit))
+        yield from islice(
+            (
+                (idx, alg, bytes(value))
+                for idx, *values in rows
+                for alg, value in zip(_PRINTS, values, strict=True)
+                if value is not None
+            ),
+            limit,
         )
+
+    def by_bands(self, alg: str, keys: Sequence[int], since: int = 0) -> list[tuple[int, bytes]]:
+        """Return (index, value) of the entries from ``since`` on that are stored under one of the band keys."""
+        c, value = bands_table.c, _PRINTS[alg]
+        query = sa.select(c.idx, value).join(prints_table, prints_table.c.idx == c.idx)
+        query = query.where(c.band.in_(keys), c.idx >= since, value.is_not(None))
+        return [(idx, bytes(found)) for idx, found in self._connection.execute(query)]
+
+    def prints(self, alg: str) -> Iterator[tuple[int, bytes]]:
+        """Iterate over (index, value) of all entries, ascending."""
+        value = _PRINTS[alg]
+        query = sa.select(prints_table.c.idx, value).where(value.is_not(None)).order_by(prints_table.c.idx)
+        for idx, found in self._connection.execute(query.execution_options(yield_per=4096)):
+            yield idx, bytes(found)
+
+    def prints_of(self, alg: str, indices: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Return (index, value) of those of the entries that have one."""
+        value = _PRINTS[alg]
+        query = sa.select(prints_table.c.idx, value).where(value.is_not(None))
+        rows = self._connection.execute(query.where(prints_table.c.idx.in_(indices)))
+        return [(idx, bytes(found)) for idx, found in rows]
+
+    def prints_at(self, idx: int) -> dict[str, bytes]:
+        """Return the values that an entry is looked up near, by algorithm."""
+        query = sa.select(*_PRINTS.values()).where(prints_table.c.idx == idx)
+        row = self._connection.execute(query).one_or_none() or (None,) * len(_PRINTS)
+        return {alg: bytes(value) for alg, value in zip(_PRINTS, row, strict=True) if value is not None}
+
+    def erase(self, idx: int, keys: Sequence[int]) -> None:
+        """Delete an entry's recovery record, its fingerprints and their band keys."""
+        self._connection.execute(
+            sa.delete(bands_table).where(bands_table.c.idx == idx, bands_table.c.band.in_(keys))
+        )
+        self._connection.execute(sa.delete(prints_table).where(prints_table.c.idx == idx))
         self._connection.execute(sa.delete(recoveries_table).where(recoveries_table.c.idx == idx))
 
-    def bands_of(self, idx: int, bands: Sequence[int]) -> int:
-        """Return how many of the bands lead to an entry."""
-        query = sa.select(sa.func.count()).where(bands_table.c.idx == idx, bands_table.c.band.in_(bands))
+    def print_rows(self) -> int:
+        """Return how many entries have fingerprints to be looked up near."""
+        return int(
+            self._connection.execute(sa.select(sa.func.count()).select_from(prints_table)).scalar_one()
+        )
+
+    def bands_of(self, idx: int, keys: Sequence[int]) -> int:
+        """Return how many of the band keys lead to an entry."""
+        query = sa.select(sa.func.count()).where(bands_table.c.idx == idx, bands_table.c.band.in_(keys))
         return int(self._connection.execute(query).scalar_one())
 
     def band_rows(self) -> int:
         """Return the number of band rows."""
         return int(self._connection.execute(sa.select(sa.func.count()).select_from(bands_table)).scalar_one())
+
+
+def _prints_columns(values: Mapping[str, bytes]) -> dict[str, bytes | None]:
+    return {column.name: values.get(alg) for alg, column in _PRINTS.items()}
 
 
 def _columns(recovery: Recovery) -> dict[str, object]:

@@ -60,6 +60,14 @@ recoveries_table = sa.Table(
     sa.Column("manifest", sa.LargeBinary, nullable=False),
     sa.Column("bindings", sa.Text, nullable=True),
 )
+# 32 bytes and nothing else a row, apart from the records: a near look-up reads thousands of them.
+prints_table = sa.Table(
+    "prints",
+    metadata,
+    sa.Column("idx", _index, primary_key=True, autoincrement=False),
+    sa.Column("pdq", sa.LargeBinary, nullable=True),
+    sa.Column("iscc", sa.LargeBinary, nullable=True),
+)
 bands_table = sa.Table(
     "bands",
     metadata,

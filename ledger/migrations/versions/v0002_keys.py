@@ -22,6 +22,16 @@ def upgrade() -> None:
     """Make the new tables, fill them from what schema 1 holds, drop its look-up columns."""
     keys, tail = _new_tables()
     op.add_column("recoveries", sa.Column("bindings", sa.Text, nullable=True))
+    op.create_table(
+        "prints",
+        sa.Column("idx", _index, primary_key=True, autoincrement=False),
+        sa.Column("pdq", sa.LargeBinary, nullable=True),
+        sa.Column("iscc", sa.LargeBinary, nullable=True),
+    )
+    op.execute(
+        "INSERT INTO prints (idx, pdq) SELECT idx, fingerprint FROM recoveries "
+        "WHERE fingerprint_alg = 'pdq' AND length(fingerprint) = 32"
+    )
     connection = op.get_bind()
     if connection.dialect.name == "sqlite":
         for verb in ("update", "delete"):
