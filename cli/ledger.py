@@ -33,6 +33,7 @@ ledger = LazyGroup(
         "import": ("assay.cli.publish:import_", "Mirror a published ledger, verified."),
         "serve": ("assay.cli.serve:serve", "Serve it to others over HTTP."),
         "token": ("assay.cli.serve:token", "Say who may append over HTTP."),
+        "key": ("assay.cli.ledger:key", "Print the verifier key, for those who are to check."),
         "upgrade": ("assay.cli.ledger:upgrade", "Bring the database to this program's schema."),
     },
 )
@@ -157,3 +158,15 @@ def upgrade(ctx: click.Context, as_json: bool) -> None:
         click.echo(f"upgraded from schema {schema}; the ledger as it was: {copy}")
     else:
         click.echo(f"the ledger had schema {schema}; nothing more to do")
+
+
+@click.command()
+@json_option
+@click.pass_context
+def key(ctx: click.Context, as_json: bool) -> None:
+    """Print the ledger's verifier key: witnesses, mirrors and those who check receipts need it, from you."""
+    log = open_workspace(ctx).log
+    if as_json:
+        emit({"origin": log.origin, "vkey": log.vkey})
+    else:
+        click.echo(log.vkey)

@@ -72,6 +72,11 @@ class Log(Protocol):
 
     origin: str
 
+    @property
+    def vkey(self) -> str:
+        """The verifier key of its checkpoints, in text."""
+        ...
+
     def append(self, entry: Entry, recovery: Recovery | None) -> Receipt:
         """Append one leaf durably and return its receipt; raises LedgerError and changes nothing on failure."""
         ...

@@ -300,7 +300,7 @@ def commands(command=assay, path=("assay",)):
 ALL = dict(commands())
 PROMISED = {
     "demo", "init", "sign", "verify", "inspect", "watermark embed", "watermark read", "ledger init", "ledger append",
-    "ledger find", "ledger receipt", "ledger check", "ledger anchor", "ledger anchors", "ledger export",
+    "ledger find", "ledger receipt", "ledger check", "ledger key", "ledger upgrade", "ledger anchor", "ledger anchors", "ledger export",
     "trust add", "trust list", "trust remove", "keys new", "keys show",
     "ledger witness ask", "ledger witness new", "ledger witness serve", "plugins", "config show", "completion",
 }  # fmt: skip

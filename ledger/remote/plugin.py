@@ -86,6 +86,11 @@ class HttpLedger:
     ) -> None:
         self.close()
 
+    @property
+    def vkey(self) -> str:
+        """The verifier key that counts for this log, as the policy has it."""
+        return next(log.key.vkey for log in self._remote.policy.logs if log.key.name == self.origin)
+
     # Receipts
 
     @property
