@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import rfc8785
 
+from assay.provenance.asset import Digest
 from assay.provenance.errors import MalformedError, UsageError
 from assay.provenance.text import safe_text
+
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def canonical(document: dict[str, Any]) -> bytes:
@@ -30,8 +34,11 @@ def json_object(data: bytes, what: str) -> dict[str, Any]:
             raise ValueError("a name comes twice")
         return dict(pairs)
 
+    def refused(constant: str) -> None:
+        raise ValueError(f"{constant} is no number in JSON")
+
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=once)
+        document = json.loads(data.decode("utf-8"), object_pairs_hook=once, parse_constant=refused)
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"{what} is not JSON: {safe_text(error, 120)}") from error
     if not isinstance(document, dict):
@@ -40,7 +47,17 @@ def json_object(data: bytes, what: str) -> dict[str, Any]:
 
 
 def text_of(value: object) -> str:
-    """Return a string as it is; raises TypeError on anything else."""
+    """Return a string as it is; raises TypeError on anything else, ValueError on one that UTF-8 cannot hold."""
     if not isinstance(value, str):
         raise TypeError("a string is missing")
+    if not value.isascii():
+        value.encode()  # half of a surrogate pair, which JSON can spell, is no text
     return value
+
+
+def sha256_of(value: object) -> Digest:
+    """Read ``sha256:<64 lower-case hexadecimal digits>``; raises TypeError or ValueError on anything else."""
+    text = text_of(value)
+    if not _SHA256.fullmatch(text):
+        raise ValueError("a digest is not sha256:<64 lower-case hexadecimal digits>")
+    return Digest.parse(text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.provenance.asset import Digest
-from assay.provenance.canonical import canonical, json_object, text_of
+from assay.provenance.canonical import canonical, json_object, sha256_of, text_of
 from assay.provenance.errors import LedgerError, MalformedError, UsageError
 from assay.provenance.mark import Mark
 from assay.provenance.text import safe_text
@@ -73,17 +73,16 @@ class Entry:
             document = json_object(data, "a ledger entry")
             if document.get("type") != ENTRY_TYPE:
                 raise LedgerError(f"a ledger entry of unknown type {safe_text(document.get('type'), 80)!r}")
-            mark = document.get("mark")
             return cls(
-                digest=_sha256(document["digest"]),
+                digest=sha256_of(document["digest"]),
                 media_type=text_of(document["media_type"]),
                 size=_size(document["size"]),
                 time=text_of(document["time"]),
-                mark=Mark(text_of(mark["scheme"]), text_of(mark["id"])) if mark is not None else None,
-                manifest=_sha256(document["manifest"]) if "manifest" in document else None,
+                mark=_mark(document["mark"]) if "mark" in document else None,
+                manifest=sha256_of(document["manifest"]) if "manifest" in document else None,
                 manifest_label=text_of(document.get("manifest_label", "")),
-                signer=_sha256(document["signer"]) if "signer" in document else None,
-                recovery=_sha256(document["recovery"]) if "recovery" in document else None,
+                signer=sha256_of(document["signer"]) if "signer" in document else None,
+                recovery=sha256_of(document["recovery"]) if "recovery" in document else None,
                 source_type=text_of(document.get("source_type", "")),
                 generator=text_of(document.get("generator", "")),
             )
@@ -99,11 +98,8 @@ class Entry:
             yield "mark", str(self.mark)
 
 
-def _sha256(value: object) -> Digest:
-    digest = Digest.parse(text_of(value))
-    if digest.alg != "sha256" or len(digest.value) != 32 or str(digest) != value:
-        raise ValueError("a digest is not sha256:<64 lower-case hexadecimal digits>")
-    return digest
+def _mark(value: Any) -> Mark:
+    return Mark(text_of(value["scheme"]), text_of(value["id"]))
 
 
 def _size(value: object) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.provenance.asset import Digest
-from assay.provenance.canonical import canonical, json_object, text_of
+from assay.provenance.canonical import canonical, json_object, sha256_of, text_of
 from assay.provenance.errors import AssayError, LedgerError, LimitError, MalformedError, UsageError
 from assay.provenance.text import safe_text
 
@@ -61,7 +61,10 @@ class Details:
         try:
             if document["type"] != DETAILS_TYPE or not isinstance(document["details"], dict):
                 raise ValueError("not of the known type")
-            return cls(bytes.fromhex(document["salt"]), document["details"])
+            salt = bytes.fromhex(document["salt"])
+            if len(salt) != SALT_BYTES or salt.hex() != document["salt"]:
+                raise ValueError(f"the salt is not {2 * SALT_BYTES} lower-case hexadecimal digits")
+            return cls(salt, document["details"])
         except (KeyError, TypeError, ValueError) as error:
             raise MalformedError(
                 f"the details of an event cannot be read: {safe_text(error, 120)}"
@@ -153,16 +156,16 @@ class Event:
             return cls(
                 id=text_of(predicate["id"]),
                 kind=text_of(predicate["type"]),
-                actor=Digest.parse(predicate["actor"]["key"]),
+                actor=sha256_of(predicate["actor"]["key"]),
                 role=text_of(predicate["actor"]["role"]),
                 subjects=tuple(
-                    EventSubject(Digest.parse("sha256:" + s["digest"]["sha256"]), text_of(s.get("uri", "")))
+                    EventSubject(sha256_of("sha256:" + s["digest"]["sha256"]), text_of(s.get("uri", "")))
                     for s in document["subject"]
                 ),
                 time=text_of(predicate["time"]),
                 software=text_of(predicate["software"]),
-                previous=Digest.parse(predicate["previous"]) if "previous" in predicate else None,
-                details=Digest.parse(predicate["details"]) if "details" in predicate else None,
+                previous=sha256_of(predicate["previous"]) if "previous" in predicate else None,
+                details=sha256_of(predicate["details"]) if "details" in predicate else None,
             )
         except AssayError as error:
             raise MalformedError(f"the event cannot be read: {error.message}") from error
@@ -205,10 +208,13 @@ class EventEntry:
             document = json_object(data, "a ledger entry")
             if document.get("type") != EVENT_ENTRY_TYPE:
                 raise LedgerError(f"a ledger entry of unknown type {safe_text(document.get('type'), 80)!r}")
+            subjects = document["subjects"]
+            if not isinstance(subjects, list) or not 1 <= len(subjects) <= MAX_SUBJECTS:
+                raise ValueError(f"an event is about 1 to {MAX_SUBJECTS} files")
             return cls(
-                Digest.parse(document["statement"]),
-                tuple(Digest.parse(text) for text in document["subjects"]),
-                Digest.parse(document["actor"]),
+                sha256_of(document["statement"]),
+                tuple(sha256_of(text) for text in subjects),
+                sha256_of(document["actor"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, MalformedError, UsageError) as error:
             raise LedgerError(f"a ledger entry cannot be read: {safe_text(error, 120)}") from error

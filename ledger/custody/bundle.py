@@ -163,7 +163,7 @@ def _add_entry(bag: BagWriter, log: Source, item: Item, note: str, *, recovery: 
         bag.add_file(f"data/assets/{item.index}.{name}", item.media, receipt.entry.digest)
     kept = log.recovery(item.index) if recovery else None
     if kept:
-        if kept.digest != receipt.entry.recovery:
+        if kept.digest != receipt.leaf.recovery:
             raise LedgerError(f"the recovery record of entry {item.index} was changed")
         bag.add(f"data/recovery/{item.index}.json", kept.to_bytes())
 

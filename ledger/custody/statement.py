@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from assay.provenance.asset import Digest
-from assay.provenance.canonical import json_object
+from assay.provenance.canonical import json_object, text_of
 from assay.provenance.errors import CredentialError, LimitError, MalformedError, UsageError
 from assay.provenance.event import MAX_EVENT_BYTES, Event, EventEntry
 from assay.provenance.keys.signers import Signer
@@ -138,12 +138,10 @@ class Envelope:
                 raise ValueError("no signatures")
             if len(listed) > MAX_SIGNATURES:
                 raise LimitError(f"the envelope has more than {MAX_SIGNATURES} signatures")
-            if not isinstance(document["payloadType"], str):
-                raise TypeError("no payload type")
             return cls(
-                document["payloadType"],
+                text_of(document["payloadType"]),
                 _base64(document["payload"]),
-                tuple(Signature(str(s.get("keyid", "")), _base64(s["sig"])) for s in listed),
+                tuple(Signature(text_of(s.get("keyid") or ""), _base64(s["sig"])) for s in listed),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MalformedError(f"not a DSSE envelope: {safe_text(error, 120)}") from error
