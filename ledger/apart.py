@@ -24,7 +24,8 @@ from assay.provenance.errors import AssayError, LedgerError
 SWEEP, KEYS = "sweep", "keys"
 Job = tuple[str, tuple[int, ...]]
 """``SWEEP`` or ``KEYS``, and the numbers that ``sweep`` or ``sum_keys`` take."""
-_COMMAND = (sys.executable, "-m", "assay.ledger.apart")
+# -P: or else Python would look for modules in the current folder first, whose files may be anyone's
+_COMMAND = (sys.executable, "-P", "-m", "assay.ledger.apart")
 
 
 def run_here(tx: Transaction, jobs: Iterable[Job]) -> Iterator[Stretch]:

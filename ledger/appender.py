@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 
 from assay.ledger.likeness.near import prints_of
 from assay.ledger.lookup import leaf_keys, recovery_keys, stored
+from assay.ledger.pins import FORK_HINT, pin_problem
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
 from assay.ledger.tlog.merkle import leaf_hash
 from assay.ledger.tlog.note import Checkpoint, Signer, sign_note
-from assay.ledger.tlog.tiles import Edge
+from assay.ledger.tlog.tiles import Edge, TileCache, tile_reader
 from assay.provenance.entry import Recovery
 from assay.provenance.errors import LedgerError, UsageError
 from assay.provenance.leaf import Leaf
@@ -26,12 +27,14 @@ class Appender:
 
     ``verify`` raises LedgerError where a head is not as its signed note says. The tree's edge is kept in
     memory between appends and thrown away whenever anything fails: an edge that outlived a transaction that was
-    rolled back would sign a wrong root.
+    rolled back would sign a wrong root. The last head signed here is remembered too: a database that went back
+    behind it while we run is not appended to.
     """
 
     def __init__(self, store: Store, signer: Signer, verify: Callable[[Head], object]) -> None:
         self._store, self._signer, self._verify = store, signer, verify
         self._edge: Edge | None = None
+        self._signed = ""
         self._lock = threading.Lock()
 
     def append(self, items: Sequence[Item]) -> range:
@@ -48,16 +51,22 @@ class Appender:
             edge, self._edge = self._edge, None
             with self._store.appending() as tx:
                 old = tx.head(lock=True)
+                self._check_name(old)
                 if edge is None or (edge.frontier.size, edge.frontier.root()) != (old.size, old.root):
                     edge = self._reloaded(tx, old)
                 for leaf in leaves:
                     edge.append(leaf_hash(leaf))
-                self._write(tx, old, edge, items, leaves)
-            self._edge = edge
+                note = self._write(tx, old, edge, items, leaves)
+            self._edge, self._signed = edge, note
         return range(old.size, old.size + len(items))
 
+    def _check_name(self, head: Head) -> None:
+        """Check that the columns beside the note name our log: the one that opened it may have been changed since."""
+        if (head.origin, head.vkey) != (self._signer.name, self._signer.vkey):
+            raise LedgerError("the ledger's head was changed: it names another ledger or key", hint=CHECK_HINT)
+
     def _reloaded(self, tx: Transaction, head: Head) -> Edge:
-        """Return the stored tree's edge after checking that it has the signed head's root."""
+        """Return the stored tree's edge after checking that it has the signed head's root, and extends our last."""
         self._verify(head)
         try:
             edge = Edge(tx.tile, head.size)
@@ -65,11 +74,15 @@ class Appender:
             raise LedgerError(f"the ledger's tree cannot be read: {error}", hint=CHECK_HINT) from error
         if edge.frontier.root() != head.root:
             raise LedgerError("the ledger's tree does not have the signed head's root", hint=CHECK_HINT)
+        if self._signed:
+            node = tile_reader(tx.tile, head.size, TileCache())
+            if problem := pin_problem(self._signed, head, node, (self._signer.vkey,)):
+                raise LedgerError(problem, hint=FORK_HINT)
         return edge
 
     def _write(
         self, tx: Transaction, head: Head, edge: Edge, items: Sequence[Item], leaves: Sequence[bytes]
-    ) -> None:
+    ) -> str:
         tx.add_entries(head.size, leaves)
         keys: set[tuple[int, int]] = set()
         recoveries: dict[int, Recovery] = {}
@@ -81,9 +94,11 @@ class Appender:
         if recoveries:
             tx.recoveries.add(recoveries, {index: prints_of(r) for index, r in recoveries.items()})
         tx.put_tiles(edge.take())
-        checkpoint = Checkpoint(head.origin, edge.frontier.size, edge.frontier.root())
+        # what is signed is named by the key, never by a column that others can write
+        checkpoint = Checkpoint(self._signer.name, edge.frontier.size, edge.frontier.root())
         note = sign_note(checkpoint.to_text(), self._signer)
         tx.swap_head(head, Head(head.origin, head.vkey, checkpoint.size, checkpoint.root, note))
+        return note
 
 
 def check_item(item: Item) -> None:

@@ -14,7 +14,7 @@ from assay.ledger.audit import audit
 from assay.ledger.journal import SqlJournal
 from assay.ledger.likeness.near import recovery_bands
 from assay.ledger.lookup import key_of, recovery_keys, stored
-from assay.ledger.pins import pin_problem
+from assay.ledger.pins import FORK_HINT, pin_problem
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
 from assay.ledger.tlog.merkle import (
@@ -180,9 +180,7 @@ class SqlLog(LogView):
 
     def _refuse(self) -> None:
         if self._refusal:
-            raise LedgerError(
-                self._refusal, hint="do not go on with it: a log that forks can never be mended"
-            )
+            raise LedgerError(self._refusal, hint=FORK_HINT)
 
     def erase_recovery(self, index: int) -> bool:
         """Erase what is kept beside an entry for recovery; the log and its proofs are untouched.

@@ -12,6 +12,8 @@ from assay.ledger.tlog.merkle import Node, root
 from assay.ledger.tlog.note import Checkpoint
 from assay.provenance.errors import AssayError
 
+FORK_HINT = "do not go on with it: a log that forks can never be mended"
+
 
 def pin_problem(pin: str, head: Head, node: Node, vkeys: Sequence[str]) -> str:
     """Return, in words, how a log's head contradicts a pinned checkpoint note; "" if it does not.
