@@ -86,7 +86,11 @@ def _read(answer: dict[str, Any]) -> Stretch:
     def subtrees(rows: list[list[Any]]) -> Subtrees:
         return [(level, bytes.fromhex(node)) for level, node in rows]
 
-    found = Stretch(subtrees(answer["rows"]), subtrees(answer["tiles"]), answer["unlike"])
+    found = Stretch(
+        subtrees(answer["rows"]),
+        subtrees(answer["tiles"]),
+        [(index, own, kept) for index, own, kept in answer["unlike"]],
+    )
     found.keys = KeySum(*answer["keys"])
     found.problems.extend(answer["problems"])
     found.problems.more = answer["more"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from assay.ledger.apart import KEYS, SWEEP, Job, run_apart, run_here
@@ -14,6 +14,7 @@ from assay.ledger.sweep import SPAN, KeySum, Problems, Stretch, Subtrees, compar
 from assay.ledger.tlog.merkle import Frontier, root
 from assay.ledger.tlog.note import Checkpoint
 from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, TileCache, subtree_roots, tile_reader, width_at
+from assay.provenance.entry import Recovery
 from assay.provenance.errors import AssayError
 from assay.provenance.leaf import read_leaf
 
@@ -39,6 +40,8 @@ def audit(store: Store, origin: str, vkeys: Sequence[str], random: Callable[[int
         _check_tree(tx, head, whole, problems)
         _check_strays(tx, head.size, problems)
         derived = whole.keys + _check_recoveries(tx, seed, problems)
+        if strays := tx.stray_keys(head.size):
+            problems.add(f"{strays} look-up keys lead to no entry of this ledger")
         if derived != kept:
             _name_keys(tx, head.size, kept.count - derived.count, problems)
         _check_kept(tx, head, origin, vkeys, problems)
@@ -90,11 +93,14 @@ def _check_head(tx: Transaction, head: Head, origin: str, vkeys: Sequence[str], 
 def _check_tree(tx: Transaction, head: Head, whole: Stretch, problems: Problems) -> None:
     """Say which was changed, entry or tree: whichever no longer gives the signed root; then look at upper tiles."""
     rows_fit, tiles_fit = _root(whole.rows) == head.root, _root(whole.tiles) == head.root
-    for index in whole.unlike:
+    places = {kept: index for index, _, kept in whole.unlike}
+    for index, own, _ in whole.unlike:
         if rows_fit:
             problems.add(
                 f"tile 0/{index // TILE_WIDTH}: the hash of entry {index} was changed; the entry is sound"
             )
+        elif tiles_fit and own in places:
+            problems.add(f"entry {index} was moved: what stands there was logged as entry {places[own]}")
         elif tiles_fit:
             problems.add(
                 f"entry {index} was changed: its bytes no longer have the hash that the signed head covers"
@@ -129,7 +135,7 @@ def _check_upper_tiles(tx: Transaction, hashes: list[bytes], problems: Problems)
 def _check_strays(tx: Transaction, size: int, problems: Problems) -> None:
     for index, _ in tx.leaves(size, None):
         problems.add(f"entry {index} stands beyond the signed head of {size} entries")
-    strays = sum(1 for level, number in tx.tile_names() if not width_at(size, level, number))
+    strays = sum(min(name) < 0 or not width_at(size, *name) for name in tx.tile_names())
     if strays:
         problems.add(f"{strays} tiles are stored that the signed tree does not have")
     expected = list(range(size - size % TILE_WIDTH, size))
@@ -140,33 +146,58 @@ def _check_strays(tx: Transaction, size: int, problems: Problems) -> None:
 
 
 def _check_recoveries(tx: Transaction, seed: int, problems: Problems) -> KeySum:
-    """Compare what is kept beside the log with what the leaves commit to; an erased record is no problem."""
-    keys, prints, total = 0, 0, KeySum()
-    for index, recovery in tx.recoveries.all():
-        total += KeySum.of([(key, index) for key in stored(recovery_keys(recovery))], seed)
-        leaf = tx.leaf(index)
-        if leaf is None:
-            problems.add(f"a recovery record stands for entry {index}, which does not exist")
-            continue
-        try:
-            committed = read_leaf(leaf).recovery
-        except AssayError:
-            continue  # already reported with the entry
-        if committed != recovery.digest:
-            problems.add(f"the recovery record of entry {index} was changed: the entry names another digest")
-        values, expected = prints_of(recovery), recovery_bands(recovery)
-        keys, prints = keys + len(expected), prints + bool(values)
-        if tx.recoveries.prints_at(index) != values:
-            problems.add(
-                f"entry {index}: the fingerprints to find it by are not those of its recovery record"
-            )
-        if expected and (found := tx.recoveries.bands_of(index, expected)) != len(expected):
+    """Compare what is kept beside the log with what the leaves commit to; an erased record is no problem.
+
+    Returns the sum of the look-up keys that follow from the records.
+    """
+    keys, bands = KeySum(), KeySum()
+    for index, recovery, prints in tx.recoveries.all():
+        keys += KeySum.of([(key, index) for key in stored(recovery_keys(recovery))], seed)
+        bands += KeySum.of([(band, index) for band in recovery_bands(recovery)], seed)
+        _check_recovery(tx, index, recovery, prints, problems)
+    if strays := tx.recoveries.stray_prints():
+        problems.add(f"fingerprints of {strays} entries follow from no recovery record")
+    kept = KeySum()
+    for rows in tx.recoveries.bands():
+        kept += KeySum.of(rows, seed)
+    if kept != bands and not problems:
+        _name_bands(tx, kept.count - bands.count, problems)
+    return keys
+
+
+def _check_recovery(
+    tx: Transaction, index: int, recovery: Recovery, prints: Mapping[str, bytes], problems: Problems
+) -> None:
+    leaf = tx.leaf(index)
+    if leaf is None:
+        problems.add(f"a recovery record stands for entry {index}, which does not exist")
+        return
+    try:
+        committed = read_leaf(leaf).recovery
+    except AssayError:
+        return  # already reported with the entry
+    try:
+        whole = committed == recovery.digest
+    except AssayError:
+        whole = False
+    if not whole:
+        problems.add(f"the recovery record of entry {index} was changed: the entry names another digest")
+    if prints != prints_of(recovery):
+        problems.add(f"entry {index}: the fingerprints to find it by are not those of its recovery record")
+
+
+def _name_bands(tx: Transaction, surplus: int, problems: Problems) -> None:
+    """Name the entries that their fingerprint's bands no longer lead to; say how many bands are not theirs."""
+    for index, recovery, _ in tx.recoveries.all():
+        expected = recovery_bands(recovery)
+        found = tx.recoveries.bands_of(index, expected) if expected else 0
+        surplus += len(expected) - found
+        if found != len(expected):
             problems.add(f"entry {index}: only {found} of {len(expected)} fingerprint bands lead to it")
-    if (rows := tx.recoveries.band_rows()) != keys and not problems:
-        problems.add(f"{rows} fingerprint bands are stored, {keys} follow from the recovery records")
-    if (rows := tx.recoveries.print_rows()) != prints and not problems:
-        problems.add(f"fingerprints of {rows} entries are stored, {prints} follow from the recovery records")
-    return total
+    if surplus > 0:
+        problems.add(f"{surplus} fingerprint bands follow from no recovery record")
+    if surplus < 0:
+        problems.add(f"{-surplus} fingerprint bands are missing")
 
 
 def _name_keys(tx: Transaction, size: int, surplus: int, problems: Problems) -> None:
@@ -187,7 +218,10 @@ def _name_keys(tx: Transaction, size: int, surplus: int, problems: Problems) -> 
 def _check_kept(tx: Transaction, head: Head, origin: str, vkeys: Sequence[str], problems: Problems) -> None:
     """Compare cosigned checkpoints and anchored ones with this tree."""
     known = [("the cosigned checkpoint", note) for _, note in tx.checkpoints.all()]
-    known += [(f"the checkpoint of anchor {record.id}", record.checkpoint) for _, record in tx.anchors.all()]
+    try:
+        known += [(f"the checkpoint of anchor {r.id}", r.checkpoint) for _, r in tx.anchors.all()]
+    except AssayError as error:
+        problems.add(error.message)
     for name, note in known:
         try:
             checkpoint = Checkpoint.open(note, vkeys)

@@ -207,7 +207,7 @@ class SqlLog(LogView):
             return [(digest, count) for digest, count in counts.items() if count > 1]
 
     def _digests(self, tx: Transaction, key: int) -> Iterator[Digest]:
-        for index in tx.by_keys(key, key, None):
+        for index in tx.by_keys(key, key, tx.head().size, None):
             leaf = read_leaf(tx.leaf(index) or b"")
             if isinstance(leaf, Entry) and stored([key_of("digest", str(leaf.digest))])[0] == key:
                 yield leaf.digest

@@ -79,13 +79,14 @@ class KeySum:
 class Stretch:
     """What a stretch of entries came to.
 
-    ``rows`` are its subtrees as the entries' bytes give them, ``tiles`` as the stored leaf hashes do; ``unlike``
-    the entries in which the two differ, ``keys`` the sum of the look-up keys that follow from the entries.
+    ``rows`` are its subtrees as the entries' bytes give them, ``tiles`` as the stored leaf hashes do. ``unlike`` are
+    the entries in which the two differ: (index, hash of the bytes, stored hash), hashes in hexadecimal. ``keys`` is
+    the sum of the look-up keys that follow from the entries.
     """
 
     rows: Subtrees = field(default_factory=list)
     tiles: Subtrees = field(default_factory=list)
-    unlike: list[int] = field(default_factory=list)
+    unlike: list[tuple[int, str, str]] = field(default_factory=list)
     keys: KeySum = field(default_factory=KeySum)
     problems: Problems = field(default_factory=Problems)
 
@@ -132,16 +133,25 @@ def _one_tile(
     else:
         own = b"".join([sha256(b"\x00" + data).digest() for _, data in leaves])
     kept = tx.tile(0, start // TILE_WIDTH)
-    if len(kept) < size:
+    if _is_cut(kept, size):
         found.problems.add(f"tile 0/{start // TILE_WIDTH} has {len(kept)} bytes instead of {size}")
     kept = kept[:size].ljust(size, b"\x00")
     row_roots += _roots(own)
     tile_roots += row_roots[len(tile_roots) :] if own == kept else _roots(kept)
     if own != kept:
         pairs = range(0, size, HASH_SIZE)
-        unlike = [start + at // HASH_SIZE for at in pairs if own[at : at + 32] != kept[at : at + 32]]
+        unlike = [
+            (start + at // HASH_SIZE, own[at : at + HASH_SIZE].hex(), kept[at : at + HASH_SIZE].hex())
+            for at in pairs
+            if own[at : at + HASH_SIZE] != kept[at : at + HASH_SIZE]
+        ]
         found.unlike += unlike[: max(0, MAX_PROBLEMS + 1 - len(found.unlike))]
     found.keys += _keys(leaves, seed, found.problems)
+
+
+def _is_cut(hashes: bytes, size: int) -> bool:
+    """Say whether a tile is not as long as it must be; one that is not full may have grown since the audit began."""
+    return len(hashes) < size or (size == TILE_WIDTH * HASH_SIZE and len(hashes) != size)
 
 
 def _with_gaps(start: int, stop: int, leaves: dict[int, bytes], problems: Problems) -> bytes:
@@ -214,7 +224,7 @@ def compare_tile(tx: Transaction, level: int, number: int, derived: bytes, probl
     if not derived:
         return
     stored_hashes = tx.tile(level, number)
-    if len(stored_hashes) < len(derived):
+    if _is_cut(stored_hashes, len(derived)):
         problems.add(f"tile {level}/{number} has {len(stored_hashes)} bytes instead of {len(derived)}")
         return
     for at in range(0, len(derived), HASH_SIZE):

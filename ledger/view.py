@@ -204,7 +204,8 @@ class LogView:
     def _find(self, kind: str, value: str) -> list[Found]:
         key = stored([key_of(kind, value)])[0]
         with self._store.reading() as tx:
-            return self._found(tx, [(0, index) for index in tx.by_keys(key, key, MAX_FOUND)])
+            indices = tx.by_keys(key, key, tx.head().size, MAX_FOUND)
+            return self._found(tx, [(0, index) for index in indices])
 
     def find_digest(self, digest: Digest) -> Sequence[Found]:
         """Return the entries whose signed file has this digest, oldest first."""
@@ -229,7 +230,9 @@ class LogView:
         with self._store.reading() as tx:
             head = tx.head()
             tree = self._verified(head)
-            found = [self._receipt(tx, tree, head.note, i) for i in tx.by_keys(key, key, MAX_EVENTS)]
+            found = [
+                self._receipt(tx, tree, head.note, i) for i in tx.by_keys(key, key, head.size, MAX_EVENTS)
+            ]
         return [item for item in found if isinstance(item.leaf, EventEntry) and digest in item.leaf.subjects]
 
     def find_prefix(self, prefix: int, bits: int) -> Sequence[int]:
@@ -242,7 +245,7 @@ class LogView:
         except ValueError as error:
             raise UsageError(f"not a look-up prefix: {error}") from error
         with self._store.reading() as tx:
-            return list(dict.fromkeys(tx.by_keys(first, last, MAX_PREFIX)))
+            return list(dict.fromkeys(tx.by_keys(first, last, tx.head().size, MAX_PREFIX)))
 
     def find_fingerprint(self, fingerprint: Fingerprint) -> Sequence[Found]:
         """Return the entries within 31 bits of this fingerprint (an ISCC: 40), nearest first, then oldest."""

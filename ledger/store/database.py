@@ -17,6 +17,7 @@ from sqlalchemy import exc
 
 from assay.ledger.store.schema import REFUSAL, REVISION, SCHEMA, log_table, metadata, revision_table
 from assay.ledger.store.transaction import MISSING_HINT, Head, Transaction
+from assay.ledger.store.values import BROKEN_TEXT
 from assay.provenance.errors import LedgerError
 from assay.provenance.text import safe_text
 
@@ -28,22 +29,18 @@ WAL_PAGES = 4000
 """Pages in SQLite's write-ahead log before they are moved into the database."""
 
 _BUSY = ("the ledger is held by another process", "wait for it to finish, then try again")
+_NO_ROOM = ("no room is left on the ledger's disk; nothing was appended", "free some space and retry")
+_GONE = ("the ledger's database server went away", "check that it runs, then try again")
+_SILENT = ("the ledger's database server does not answer", "check that it runs and the URL is right")
 _DAMAGED = ("the ledger's file is damaged", "restore it from a copy, then run: assay ledger check")
 _WORDS = (
     # what the drivers say, what we say, what to do
     ("locked", *_BUSY),
     ("busy", *_BUSY),
     ("lock timeout", *_BUSY),
-    (
-        "disk is full",
-        "no room is left on the ledger's disk; nothing was appended",
-        "free some space and retry",
-    ),
-    (
-        "No space left",
-        "no room is left on the ledger's disk; nothing was appended",
-        "free some space and retry",
-    ),
+    ("disk is full", *_NO_ROOM),
+    ("No space left", *_NO_ROOM),
+    ("SQLITE_IOERR_SHMSIZE", *_NO_ROOM),
     (
         "disk I/O error",
         "the ledger's disk failed to read or write",
@@ -59,33 +56,21 @@ _WORDS = (
     (REFUSAL, "ledger entries are never changed or removed", ""),
     ("entries.idx", "the ledger holds entries beyond its head", "assay ledger check names them"),
     ("entries_pkey", "the ledger holds entries beyond its head", "assay ledger check names them"),
-    (
-        "connection failed",
-        "the ledger's database server does not answer",
-        "check that it runs and the URL is right",
-    ),
-    (
-        "Connection refused",
-        "the ledger's database server does not answer",
-        "check that it runs and the URL is right",
-    ),
-    ("connection is closed", "the ledger's database server went away", "check that it runs, then try again"),
-    (
-        "server closed the connection",
-        "the ledger's database server went away",
-        "check that it runs, then try again",
-    ),
-    (
-        "terminating connection",
-        "the ledger's database server went away",
-        "check that it runs, then try again",
-    ),
+    ("connection failed", *_SILENT),
+    ("Connection refused", *_SILENT),
+    ("connection is closed", *_GONE),
+    ("server closed the connection", *_GONE),
+    ("connection is lost", *_GONE),
+    ("connection is bad", *_SILENT),
+    ("terminating connection", *_GONE),
 )
 
 
 def _in_words(error: Exception) -> LedgerError:
     """Translate a database's exception."""
-    said = str(getattr(error, "orig", None) or error)
+    cause = getattr(error, "orig", None) or error
+    # SQLite's own name tells a full disk from a broken one where its sentence does not
+    said = f"{cause} {getattr(cause, 'sqlite_errorname', '')}"
     for sign, message, hint in _WORDS:
         if sign in said:
             return LedgerError(message, hint=hint)
@@ -265,6 +250,7 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def on_connect(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver would begin transactions of its own, and too late
+        connection.text_factory = lambda data: data.decode("utf-8", BROKEN_TEXT)
         for pragma in (
             "synchronous = FULL",
             "foreign_keys = ON",

@@ -17,10 +17,13 @@ from assay.ledger.store.schema import (
     prints_table,
     recoveries_table,
 )
+from assay.ledger.store.values import number, raw, text
 from assay.provenance.anchor import AnchorRecord
 from assay.provenance.entry import Fingerprint, Recovery
+from assay.provenance.errors import LedgerError
 
 _PAGE = 64
+_BANDS = 32768
 _PRINTS = {"pdq": prints_table.c.pdq, "io.iscc.v0": prints_table.c.iscc}
 
 
@@ -55,17 +58,32 @@ class RecoveryRows:
         row = self._connection.execute(query).one_or_none()
         return None if row is None else _recovery(row)
 
-    def all(self) -> Iterator[tuple[int, Recovery]]:
-        """Iterate over all recovery records in order."""
+    def all(self) -> Iterator[tuple[int, Recovery, dict[str, bytes]]]:
+        """Iterate over (index, recovery record, what it is looked up near by algorithm) in order."""
         at = -1
+        joined = recoveries_table.outerjoin(prints_table, prints_table.c.idx == recoveries_table.c.idx)
+        query = sa.select(recoveries_table, *_PRINTS.values()).select_from(joined)
         while True:
-            query = sa.select(recoveries_table).where(recoveries_table.c.idx > at)
-            rows = self._connection.execute(query.order_by(recoveries_table.c.idx).limit(_PAGE)).all()
+            page = query.where(recoveries_table.c.idx > at).order_by(recoveries_table.c.idx).limit(_PAGE)
+            rows = self._connection.execute(page).all()
             for row in rows:
-                yield row.idx, _recovery(row)
+                values = zip(_PRINTS, row[-len(_PRINTS) :], strict=True)
+                yield row.idx, _recovery(row), {alg: value for alg, value in values if value is not None}
             if len(rows) < _PAGE:
                 return
             at = rows[-1].idx
+
+    def stray_prints(self) -> int:
+        """Return how many rows of fingerprints stand beside no recovery record."""
+        joined = prints_table.outerjoin(recoveries_table, recoveries_table.c.idx == prints_table.c.idx)
+        query = sa.select(sa.func.count()).select_from(joined).where(recoveries_table.c.idx.is_(None))
+        return int(self._connection.execute(query).scalar_one())
+
+    def bands(self) -> Iterator[list[tuple[int, int]]]:
+        """Iterate over all (band, index) rows, many at a time."""
+        query = sa.select(bands_table.c.band, bands_table.c.idx).execution_options(yield_per=_BANDS)
+        for part in self._connection.execute(query).partitions():
+            yield [(number(band), number(idx)) for band, idx in part]
 
     def fingerprints(self, start: int = 0, limit: int | None = None) -> Iterator[tuple[int, str, bytes]]:
         """Iterate over (index, algorithm, value) of what is looked up near, from an index on, in order."""
@@ -102,12 +120,6 @@ class RecoveryRows:
         rows = self._connection.execute(query.where(prints_table.c.idx.in_(indices)))
         return [(idx, bytes(found)) for idx, found in rows]
 
-    def prints_at(self, idx: int) -> dict[str, bytes]:
-        """Return the values that an entry is looked up near, by algorithm."""
-        query = sa.select(*_PRINTS.values()).where(prints_table.c.idx == idx)
-        row = self._connection.execute(query).one_or_none() or (None,) * len(_PRINTS)
-        return {alg: bytes(value) for alg, value in zip(_PRINTS, row, strict=True) if value is not None}
-
     def erase(self, idx: int, keys: Sequence[int]) -> None:
         """Delete an entry's recovery record, its fingerprints and their band keys."""
         self._connection.execute(
@@ -126,10 +138,6 @@ class RecoveryRows:
         """Return how many of the band keys lead to an entry."""
         query = sa.select(sa.func.count()).where(bands_table.c.idx == idx, bands_table.c.band.in_(keys))
         return int(self._connection.execute(query).scalar_one())
-
-    def band_rows(self) -> int:
-        """Return the number of band rows."""
-        return int(self._connection.execute(sa.select(sa.func.count()).select_from(bands_table)).scalar_one())
 
 
 def _prints_columns(values: Mapping[str, bytes]) -> dict[str, bytes | None]:
@@ -152,9 +160,18 @@ def _columns(recovery: Recovery) -> dict[str, object]:
 def _recovery(row: Any) -> Recovery:
     fingerprint = None
     if row.fingerprint_alg is not None:
-        fingerprint = Fingerprint(row.fingerprint_alg, bytes(row.fingerprint or b""), int(row.quality or 0))
-    bindings = tuple((str(alg), str(value)) for alg, value in json.loads(row.bindings or "[]"))
-    return Recovery(bytes(row.salt), fingerprint, bytes(row.sketch), bytes(row.manifest), bindings)
+        fingerprint = Fingerprint(text(row.fingerprint_alg), raw(row.fingerprint), number(row.quality))
+    return Recovery(raw(row.salt), fingerprint, raw(row.sketch), raw(row.manifest), _bindings(row.bindings))
+
+
+def _bindings(stored: object) -> tuple[tuple[str, str], ...]:
+    """Read soft bindings; what cannot be read becomes one that no record has, so that its digest is wrong."""
+    if stored is None:
+        return ()
+    try:
+        return tuple((str(alg), str(value)) for alg, value in json.loads(text(stored)))
+    except (ValueError, TypeError, RecursionError):
+        return (("unreadable", ""),)
 
 
 class CheckpointRows:
@@ -172,17 +189,19 @@ class CheckpointRows:
         """Return the note of the largest size, None if there is none of at least ``least``."""
         c = checkpoints_table.c
         query = sa.select(c.note).where(c.size >= least).order_by(c.size.desc()).limit(1)
-        return self._connection.execute(query).scalar()
+        found = self._connection.execute(query).scalar()
+        return None if found is None else text(found)
 
     def get(self, size: int) -> str | None:
         """Return the note of a size."""
         query = sa.select(checkpoints_table.c.note).where(checkpoints_table.c.size == size)
-        return self._connection.execute(query).scalar()
+        found = self._connection.execute(query).scalar()
+        return None if found is None else text(found)
 
     def all(self) -> list[tuple[int, str]]:
         """Return all notes with their sizes, smallest first."""
         query = sa.select(checkpoints_table).order_by(checkpoints_table.c.size)
-        return [(size, note) for size, note in self._connection.execute(query)]
+        return [(size, text(note)) for size, note in self._connection.execute(query)]
 
 
 class AnchorRows:
@@ -224,6 +243,14 @@ def _anchor_columns(record: AnchorRecord) -> dict[str, Any]:
 
 
 def _anchor(row: Any) -> AnchorRecord:
-    values = {name: getattr(row, name) for name in _ANCHOR_COLUMNS}
-    values["root"] = bytes(row.root)
-    return AnchorRecord(**values, detail=json.loads(row.detail), id=row.id)
+    values = {name: text(getattr(row, name)) for name in _ANCHOR_COLUMNS if name not in ("size", "root")}
+    try:
+        detail = json.loads(text(row.detail))
+        if not isinstance(detail, dict):
+            raise TypeError("not an object")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise LedgerError(
+            f"the record of anchor {row.id} cannot be read: its detail is no JSON object",
+            hint="it was changed",
+        ) from error
+    return AnchorRecord(**values, size=number(row.size), root=raw(row.root), detail=detail, id=row.id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from assay.ledger.store.values import Bytes
+
 SCHEMA = 2
 REVISION = "0002"
 """The migration that leads to this schema (ledger/migrations/versions)."""
@@ -19,27 +21,27 @@ log_table = sa.Table(
     sa.Column("origin", sa.Text, nullable=False),
     sa.Column("vkey", sa.Text, nullable=False),
     sa.Column("size", sa.BigInteger, sa.CheckConstraint("size >= 0"), nullable=False),
-    sa.Column("root", sa.LargeBinary, nullable=False),
+    sa.Column("root", Bytes, nullable=False),
     sa.Column("note", sa.Text, nullable=False),
 )
 entries_table = sa.Table(
     "entries",
     metadata,
     sa.Column("idx", _index, sa.CheckConstraint("idx >= 0"), primary_key=True, autoincrement=False),
-    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("data", Bytes, nullable=False),
 )
 tiles_table = sa.Table(
     "tiles",
     metadata,
     sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("hashes", sa.LargeBinary, nullable=False),
+    sa.Column("hashes", Bytes, nullable=False),
 )
 tail_table = sa.Table(
     "tail",
     metadata,
     sa.Column("idx", _index, primary_key=True, autoincrement=False),
-    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Column("hash", Bytes, nullable=False),
 )
 keys_table = sa.Table(
     "keys",
@@ -53,11 +55,11 @@ recoveries_table = sa.Table(
     metadata,
     sa.Column("idx", _index, sa.ForeignKey("entries.idx"), primary_key=True, autoincrement=False),
     sa.Column("fingerprint_alg", sa.Text, nullable=True),
-    sa.Column("fingerprint", sa.LargeBinary, nullable=True),
+    sa.Column("fingerprint", Bytes, nullable=True),
     sa.Column("quality", sa.Integer, nullable=True),
-    sa.Column("salt", sa.LargeBinary, nullable=False),
-    sa.Column("sketch", sa.LargeBinary, nullable=False),
-    sa.Column("manifest", sa.LargeBinary, nullable=False),
+    sa.Column("salt", Bytes, nullable=False),
+    sa.Column("sketch", Bytes, nullable=False),
+    sa.Column("manifest", Bytes, nullable=False),
     sa.Column("bindings", sa.Text, nullable=True),
 )
 # 32 bytes and nothing else a row, apart from the records: a near look-up reads thousands of them.
@@ -65,8 +67,8 @@ prints_table = sa.Table(
     "prints",
     metadata,
     sa.Column("idx", _index, primary_key=True, autoincrement=False),
-    sa.Column("pdq", sa.LargeBinary, nullable=True),
-    sa.Column("iscc", sa.LargeBinary, nullable=True),
+    sa.Column("pdq", Bytes, nullable=True),
+    sa.Column("iscc", Bytes, nullable=True),
 )
 bands_table = sa.Table(
     "bands",
@@ -90,7 +92,7 @@ anchors_table = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("root", sa.LargeBinary, nullable=False),
+    sa.Column("root", Bytes, nullable=False),
     sa.Column("checkpoint", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("created", sa.Text, nullable=False),

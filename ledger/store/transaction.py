@@ -20,6 +20,7 @@ from assay.ledger.store.schema import (
     tail_table,
     tiles_table,
 )
+from assay.ledger.store.values import number, raw, text
 from assay.ledger.tlog.tiles import TILE_WIDTH, Changed
 from assay.provenance.errors import LedgerError
 
@@ -148,7 +149,7 @@ class Transaction:
             raise LedgerError(
                 f"the ledger has schema version {schema}; this program uses {SCHEMA}", hint=hint
             )
-        return Head(origin, vkey, size, bytes(root), note)
+        return Head(text(origin), text(vkey), number(size), raw(root), text(note))
 
     def swap_head(self, old: Head, new: Head) -> None:
         """Replace the head if it is still ``old``; raises LedgerError if another writer moved it."""
@@ -166,24 +167,23 @@ class Transaction:
     def leaf(self, idx: int) -> bytes | None:
         """Return an entry's bytes."""
         row = self._one(self._sql.leaf, idx)
-        return None if row is None else bytes(row[0])
+        return None if row is None else raw(row[0])
 
     def leaves(self, start: int, stop: int | None) -> Iterator[tuple[int, bytes]]:
         """Iterate over stored (index, leaf bytes) in [start, stop) in order, without a stop over all."""
         end = _LAST if stop is None else stop
         rows = self._all(self._sql.leaves, start, end)
         while rows:
-            yield from rows
+            yield from ((idx, raw(data)) for idx, data in rows)
             rows = self._all(self._sql.leaves, rows[-1][0] + 1, end) if len(rows) == _CHUNK else []
 
     # Tiles
 
     def put_tiles(self, changed: Changed) -> None:
         """Store changed tiles, and the leaf hashes of the last tile while it is not full."""
-        for level, number in changed.replaced:
-            self._connection.execute(
-                sa.delete(tiles_table).where(tiles_table.c.level == level, tiles_table.c.number == number)
-            )
+        c = tiles_table.c
+        for level, place in changed.replaced:
+            self._connection.execute(sa.delete(tiles_table).where(c.level == level, c.number == place))
         if changed.tiles:
             rows = [{"level": at[0], "number": at[1], "hashes": data} for at, data in changed.tiles.items()]
             self._connection.execute(sa.insert(tiles_table), rows)
@@ -196,7 +196,7 @@ class Transaction:
         """Return a tile's hashes, empty if the log does not have it."""
         row = self._one(self._sql.tile, level, number)
         if row is not None or level:
-            return bytes(row[0]) if row else b""
+            return raw(row[0]) if row else b""
         rows = [row for row in self.tail() if row[0] // TILE_WIDTH == number]
         whole = [idx for idx, _ in rows] == [number * TILE_WIDTH + at for at in range(len(rows))]
         return b"".join(hash_ for _, hash_ in rows) if whole else b""
@@ -204,12 +204,13 @@ class Transaction:
     def tail(self) -> list[tuple[int, bytes]]:
         """Return (index, leaf hash) of the last tile of level 0 while it is not full."""
         query = sa.select(tail_table).order_by(tail_table.c.idx)
-        return [(idx, bytes(hash_)) for idx, hash_ in self._connection.execute(query)]
+        return [(idx, raw(hash_)) for idx, hash_ in self._connection.execute(query)]
 
     def tile_names(self) -> Iterator[tuple[int, int]]:
-        """Iterate over the (level, number) of all stored tiles."""
+        """Iterate over the (level, number) of all stored tiles; -1 stands for what is no number."""
         query = sa.select(tiles_table.c.level, tiles_table.c.number)
-        yield from ((level, number) for level, number in self._connection.execute(query))
+        for level, place in self._connection.execute(query):
+            yield number(level), number(place)
 
     # Look-up keys
 
@@ -222,10 +223,18 @@ class Transaction:
         mine = sa.delete(keys_table).where(keys_table.c.idx == idx, keys_table.c.key.in_(keys))
         self._connection.execute(mine)
 
-    def by_keys(self, first: int, last: int, limit: int | None) -> list[int]:
-        """Return the first entries, by index, that have a key in [first, last]."""
-        query = sa.select(keys_table.c.idx).where(keys_table.c.key.between(first, last))
-        return list(self._connection.execute(query.order_by(keys_table.c.idx).limit(limit)).scalars())
+    def by_keys(self, first: int, last: int, below: int, limit: int | None) -> list[int]:
+        """Return the first entries before ``below``, by index, that have a key in [first, last]."""
+        c = keys_table.c
+        query = sa.select(c.idx).where(c.key.between(first, last), c.idx >= 0, c.idx < below)
+        return list(self._connection.execute(query.order_by(c.idx).limit(limit)).scalars())
+
+    def stray_keys(self, size: int) -> int:
+        """Return how many rows of keys lead to no entry before ``size``, or have a key that is no 64-bit number."""
+        c = keys_table.c  # in SQLite any text is larger than any number
+        strays = sa.or_(c.idx < 0, c.idx >= size, c.key > _LAST)
+        query = sa.select(sa.func.count()).select_from(keys_table).where(strays)
+        return int(self._connection.execute(query).scalar_one())
 
     def keys(self, first: int, last: int) -> Iterator[list[tuple[int, int]]]:
         """Iterate over the (key, index) rows of keys in [first, last] in order, many at a time."""

@@ -380,7 +380,7 @@ FAULTS = {
     "INSERT INTO recoveries (idx, salt, sketch, manifest) VALUES (9, X'', X'', X'')": "record of entry 9",
     "INSERT INTO recoveries (idx, salt, sketch, manifest) VALUES (900, X'', X'', X'')": "entry 900, which",
     "DELETE FROM bands WHERE idx = 1 AND band < 65536": "entry 1: only 15 of 16",
-    "INSERT INTO bands VALUES (7, 1)": "49 fingerprint bands are stored",
+    "INSERT INTO bands VALUES (7, 1)": "1 fingerprint bands follow from no recovery record",
 }
 
 
