@@ -23,6 +23,7 @@ ledger = LazyGroup(
         "append": ("assay.cli.ledger:append", "Log files as they are."),
         "find": ("assay.cli.ledger:find", "Find entries by file, digest, mark or manifest."),
         "receipt": ("assay.cli.receipt:receipt", "Print or check a receipt."),
+        "event": ("assay.cli.event:event", "Record what happens to files, signed, and check it."),
         "witness": ("assay.cli.witness:witness", "Have the ledger witnessed, or witness those of others."),
         "check": ("assay.cli.ledger:check", "Re-derive everything and name what is wrong."),
         "anchor": ("assay.cli.anchor:anchor", "Publish the newest checkpoint to the ledger's anchors."),

@@ -67,7 +67,7 @@ def receipt(
     from assay.ledger.tlog.proof import read_receipt
     from assay.provenance.records import check_receipt
 
-    judge = _Judge(ctx, policy)
+    judge = Judge(ctx, policy)
     problem, checked = check_receipt(Path(what), path, parse=read_receipt, verify=judge)
     if as_json:
         emit(
@@ -96,12 +96,15 @@ def _print(workspace: Workspace, index: int, as_json: bool) -> None:
         click.echo(found.text, nl=False)
 
 
-class _Judge:
-    """Verifies a receipt by what is trusted here, and remembers by what, and who had cosigned it."""
+class Judge:
+    """Verifies a receipt by what is trusted here, and remembers by what, and who had cosigned it.
+
+    ``knows`` says whether anything here could judge a receipt of that ledger at all.
+    """
 
     def __init__(self, ctx: click.Context, policy: Path | None) -> None:
         self._ctx, self._path = ctx, policy
-        self.by = ""
+        self.by, self.knows = "", True
         self.cosigned: dict[str, int] = {}
 
     def __call__(self, found: Receipt) -> str:
@@ -122,6 +125,7 @@ class _Judge:
             f"the receipt is of the ledger {safe_text(found.origin, 200)}, which is neither this workspace's nor "
             "in a trust list of kind log"
         )
+        self.knows = bool(policies)
         for name, policy in policies:
             problem = verify_receipt(found, policy)
             if not problem:

@@ -10,6 +10,7 @@ from assay.provenance.asset import Digest
 from assay.provenance.entry import Entry, Fingerprint, Recovery
 from assay.provenance.evidence import Evidence
 from assay.provenance.files.worker import Job
+from assay.provenance.leaf import Leaf
 from assay.provenance.manifest import SoftBinding
 from assay.provenance.mark import Mark, Reading
 from assay.provenance.media import Media, Samples
@@ -77,7 +78,7 @@ class Log(Protocol):
         """The verifier key of its checkpoints, in text."""
         ...
 
-    def append(self, entry: Entry, recovery: Recovery | None) -> Receipt:
+    def append(self, entry: Leaf, recovery: Recovery | None) -> Receipt:
         """Append one leaf durably and return its receipt; raises LedgerError and changes nothing on failure."""
         ...
 
@@ -95,6 +96,10 @@ class Log(Protocol):
 
     def find_binding(self, alg: str, value: str) -> Sequence[Found]:
         """Return the entries beside which this soft binding is kept, oldest first."""
+        ...
+
+    def find_events(self, digest: Digest) -> Sequence[Receipt]:
+        """Return the receipts of the events that are about the file with this digest, oldest first."""
         ...
 
     def find_fingerprint(self, fingerprint: Fingerprint) -> Sequence[Found]:

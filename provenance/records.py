@@ -8,7 +8,8 @@ from pathlib import Path
 from assay.provenance.asset import Digest
 from assay.provenance.checks.manifest import ManifestCheck
 from assay.provenance.entry import Entry, Recovery
-from assay.provenance.errors import InputError, LedgerError, UnsupportedError
+from assay.provenance.errors import InputError, LedgerError, LimitError, UnsupportedError
+from assay.provenance.event import EventSubject
 from assay.provenance.files.sniff import open_asset
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.manifest import Manifest, ManifestState
@@ -60,6 +61,17 @@ def append_file(workspace: Workspace, path: Path) -> Receipt:
             generator=_agent(manifest) if said else "",
         )
     return workspace.log.append(entry, recovery)
+
+
+def event_subject(workspace: Workspace, path: Path) -> EventSubject:
+    """Return what an event names a file by: its digest and, where its credentials are whole, their manifest's URN.
+
+    Raises InputError.
+    """
+    with Subject.open(path, workspace.limits) as subject:
+        manifest = _credentials(workspace, subject)
+        kept = manifest.state in (ManifestState.TRUSTED, ManifestState.UNTRUSTED)
+        return EventSubject(subject.asset.digest, manifest.label if kept else "")
 
 
 def _credentials(workspace: Workspace, subject: Subject) -> Manifest:
@@ -148,7 +160,10 @@ def check_receipt(
     """
     try:
         with path.open("rb") as source:
-            text = source.read(RECEIPT_BYTES + 1).decode("utf-8")
+            data = source.read(RECEIPT_BYTES + 1)
+        if len(data) > RECEIPT_BYTES:
+            raise LimitError(f"is larger than a receipt, {RECEIPT_BYTES} bytes", path=path)
+        text = data.decode("utf-8")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
@@ -161,6 +176,9 @@ def check_receipt(
     if not problem and file is not None:
         asset, stream = open_asset(file, limits)
         stream.close()
-        if asset.digest != receipt.entry.digest:
-            problem = f"the receipt holds, but for another file ({receipt.entry.digest}, not {asset.digest})"
+        leaf = receipt.leaf
+        if isinstance(leaf, Entry) and asset.digest != leaf.digest:
+            problem = f"the receipt holds, but for another file ({leaf.digest}, not {asset.digest})"
+        elif not isinstance(leaf, Entry) and asset.digest not in leaf.subjects:
+            problem = f"the receipt holds, but for an event that is not about this file ({asset.digest})"
     return problem, receipt

@@ -302,6 +302,7 @@ PROMISED = {
     "demo", "init", "sign", "verify", "inspect", "watermark embed", "watermark read", "ledger init", "ledger append",
     "ledger find", "ledger receipt", "ledger check", "ledger key", "ledger upgrade", "ledger anchor", "ledger anchors", "ledger export",
     "trust add", "trust list", "trust remove", "keys new", "keys show",
+    "ledger event record", "ledger event list", "ledger event check",
     "ledger witness ask", "ledger witness new", "ledger witness serve", "plugins", "config show", "completion",
 }  # fmt: skip
 

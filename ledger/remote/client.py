@@ -28,8 +28,9 @@ from assay.ledger.tlog.merkle import HASH_SIZE, leaf_hash, verify_consistency, v
 from assay.ledger.tlog.note import MAX_TREE_SIZE, Checkpoint
 from assay.ledger.tlog.policy import NONE, TlogPolicy
 from assay.ledger.tlog.proof import Proof
-from assay.provenance.entry import Entry, Recovery
+from assay.provenance.entry import Recovery
 from assay.provenance.errors import AssayError, CredentialError, LedgerError, NetworkError, UsageError
+from assay.provenance.leaf import Leaf
 from assay.provenance.net import Answer, Net
 from assay.provenance.text import safe_text
 
@@ -300,7 +301,7 @@ class RemoteLog:
 
     # Appending
 
-    def append(self, entry: Entry, recovery: Recovery | None) -> Proof:
+    def append(self, entry: Leaf, recovery: Recovery | None) -> Proof:
         """Send an entry and return its verified proof; raises UnansweredError where no answer came."""
         leaf = entry.to_bytes()
         body = json.dumps(

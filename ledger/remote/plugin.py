@@ -29,6 +29,8 @@ from assay.provenance.errors import (
     NetworkError,
     UsageError,
 )
+from assay.provenance.event import EventEntry
+from assay.provenance.leaf import Leaf
 from assay.provenance.mark import Mark
 from assay.provenance.net import Net
 from assay.provenance.protocols import Found
@@ -141,6 +143,18 @@ class HttpLedger:
             found += [item for item in items if item.recovery and (alg, value) in item.recovery.bindings]
         return found[:MAX_FOUND]
 
+    def find_events(self, digest: Digest) -> Sequence[Receipt]:
+        """Return the events that are about the file with this digest, oldest first."""
+        found = []
+        for proof in self._candidates("event", str(digest)):
+            try:
+                leaf = EventEntry.from_bytes(proof.leaf)
+            except LedgerError:  # an entry of another kind whose key begins alike
+                continue
+            if digest in leaf.subjects:
+                found.append(proof.receipt())
+        return found
+
     def _candidates(self, kind: str, value: str) -> list[Proof]:
         """Look up by as few bits of the key as tell some dozens of entries from the rest."""
         bits = prefix_bits(self._remote.known_size())
@@ -214,7 +228,7 @@ class HttpLedger:
 
     # Appending
 
-    def append(self, entry: Entry, recovery: Recovery | None = None) -> Receipt:
+    def append(self, entry: Leaf, recovery: Recovery | None = None) -> Receipt:
         """Append one leaf and return its verified receipt.
 
         Where no answer comes, the entry is looked up before it is sent once more; the server appends a leaf that it
@@ -230,15 +244,18 @@ class HttpLedger:
         except NetworkError as error:
             raise NetworkError(
                 f"{error.message}; whether the entry was appended is not known",
-                hint=f"look it up before you try again: assay ledger find {entry.digest}",
+                hint=f"look it up before you try again: assay ledger {_look_up(entry)}",
             ) from error
 
-    def _appended(self, entry: Entry) -> Receipt | None:
+    def _appended(self, entry: Leaf) -> Receipt | None:
         """Return the receipt of this very leaf, if it can be found."""
         if self._remote.wants_witnesses:  # a leaf so young would not be among the cosigned
             return None
         wanted = leaf_hash(entry.to_bytes())
-        found = (item.receipt for item in self.find_digest(entry.digest))
+        if isinstance(entry, EventEntry):
+            found = self.find_events(entry.subjects[0])
+        else:
+            found = [item.receipt for item in self.find_digest(entry.digest)]
         return next((receipt for receipt in found if receipt.leaf_hash == wanted), None)
 
     # Auditing
@@ -275,6 +292,11 @@ def _policy(origin: str, vkeys: Sequence[str], policies: Sequence[bytes]) -> Tlo
             hint="name its verifier key (ledger_vkey in assay.toml), or: assay trust add POLICY --kind log",
         )
     return TlogPolicy.of_logs(vkeys)
+
+
+def _look_up(leaf: Leaf) -> str:
+    """Return the sub-command and argument that find a leaf."""
+    return f"event list {leaf.subjects[0]}" if isinstance(leaf, EventEntry) else f"find {leaf.digest}"
 
 
 def _has(leaf: bytes, matches: Callable[[Entry], bool]) -> bool:
