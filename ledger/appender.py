@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from assay.ledger.likeness.near import prints_of
 from assay.ledger.lookup import leaf_keys, recovery_keys, stored
@@ -18,8 +19,37 @@ from assay.provenance.errors import LedgerError, UsageError
 from assay.provenance.leaf import Leaf
 
 Item = tuple[Leaf, Recovery | None]
+MAX_QUALITY = (1 << 31) - 1
+"""Largest quality of a fingerprint that every database can hold."""
 
 CHECK_HINT = "assay ledger check names the fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An item that can be appended: whatever was wrong with it has been said, to whoever brought it.
+
+    Entries of several callers share a transaction; what one of them brings must not fail the others.
+    """
+
+    leaf: bytes
+    entry: Leaf
+    recovery: Recovery | None
+
+    @classmethod
+    def of(cls, item: Item) -> Prepared:
+        """Encode and check an item.
+
+        Raises UsageError where its recovery record is not the one its entry names, or no database can hold it;
+        LedgerError where the entry is too large.
+        """
+        entry, recovery = item
+        if (recovery.digest if recovery else None) != entry.recovery:
+            raise UsageError("the entry does not name the digest of its recovery record")
+        mark = recovery.fingerprint if recovery else None
+        if mark and not (0 <= mark.quality <= MAX_QUALITY and "\0" not in mark.alg):
+            raise UsageError("the recovery record's fingerprint cannot be stored")
+        return cls(entry.to_bytes(), entry, recovery)
 
 
 class Appender:
@@ -37,16 +67,13 @@ class Appender:
         self._signed = ""
         self._lock = threading.Lock()
 
-    def append(self, items: Sequence[Item]) -> range:
+    def append(self, items: Sequence[Prepared]) -> range:
         """Append items in one transaction under one checkpoint; return their indices.
 
-        Raises LedgerError and changes nothing on failure, UsageError as ``check_item`` does.
+        Raises LedgerError and changes nothing on failure.
         """
-        for item in items:
-            check_item(item)
         if not items:
             return range(0)
-        leaves = [entry.to_bytes() for entry, _ in items]
         with self._lock:
             edge, self._edge = self._edge, None
             with self._store.appending() as tx:
@@ -54,16 +81,18 @@ class Appender:
                 self._check_name(old)
                 if edge is None or (edge.frontier.size, edge.frontier.root()) != (old.size, old.root):
                     edge = self._reloaded(tx, old)
-                for leaf in leaves:
-                    edge.append(leaf_hash(leaf))
-                note = self._write(tx, old, edge, items, leaves)
+                for item in items:
+                    edge.append(leaf_hash(item.leaf))
+                note = self._write(tx, old, edge, items)
             self._edge, self._signed = edge, note
         return range(old.size, old.size + len(items))
 
     def _check_name(self, head: Head) -> None:
         """Check that the columns beside the note name our log: the one that opened it may have been changed since."""
         if (head.origin, head.vkey) != (self._signer.name, self._signer.vkey):
-            raise LedgerError("the ledger's head was changed: it names another ledger or key", hint=CHECK_HINT)
+            raise LedgerError(
+                "the ledger's head was changed: it names another ledger or key", hint=CHECK_HINT
+            )
 
     def _reloaded(self, tx: Transaction, head: Head) -> Edge:
         """Return the stored tree's edge after checking that it has the signed head's root, and extends our last."""
@@ -80,16 +109,14 @@ class Appender:
                 raise LedgerError(problem, hint=FORK_HINT)
         return edge
 
-    def _write(
-        self, tx: Transaction, head: Head, edge: Edge, items: Sequence[Item], leaves: Sequence[bytes]
-    ) -> str:
-        tx.add_entries(head.size, leaves)
+    def _write(self, tx: Transaction, head: Head, edge: Edge, items: Sequence[Prepared]) -> str:
+        tx.add_entries(head.size, [item.leaf for item in items])
         keys: set[tuple[int, int]] = set()
         recoveries: dict[int, Recovery] = {}
-        for index, (entry, recovery) in enumerate(items, start=head.size):
-            keys.update((key, index) for key in stored(leaf_keys(entry) + recovery_keys(recovery)))
-            if recovery is not None:
-                recoveries[index] = recovery
+        for index, item in enumerate(items, start=head.size):
+            keys.update((key, index) for key in stored(leaf_keys(item.entry) + recovery_keys(item.recovery)))
+            if item.recovery is not None:
+                recoveries[index] = item.recovery
         tx.add_keys(sorted(keys))
         if recoveries:
             tx.recoveries.add(recoveries, {index: prints_of(r) for index, r in recoveries.items()})
@@ -99,10 +126,3 @@ class Appender:
         note = sign_note(checkpoint.to_text(), self._signer)
         tx.swap_head(head, Head(head.origin, head.vkey, checkpoint.size, checkpoint.root, note))
         return note
-
-
-def check_item(item: Item) -> None:
-    """Raise UsageError where a recovery record is not the one its entry names."""
-    entry, recovery = item
-    if (recovery.digest if recovery else None) != entry.recovery:
-        raise UsageError("the entry does not name the digest of its recovery record")

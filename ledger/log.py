@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from assay.ledger.appender import CHECK_HINT, Appender, Item, check_item
+from assay.ledger.appender import CHECK_HINT, Appender, Item, Prepared
 from assay.ledger.audit import audit
 from assay.ledger.journal import SqlJournal
 from assay.ledger.likeness.near import recovery_bands
@@ -90,7 +90,10 @@ class SqlLog(LogView):
                 log._verified(head)
                 node = tile_reader(tx.tile, head.size, log._cache)
                 found = (pin_problem(pin, head, node, log._vkeys) for pin in pins)
-                log._refusal = next((problem for problem in found if problem), "")
+                try:
+                    log._refusal = next((problem for problem in found if problem), "")
+                except ValueError as error:  # it can still be read, and checked
+                    log._refusal = f"the ledger's tree cannot be read: {error}"
         except BaseException:
             log.close()
             raise
@@ -155,8 +158,7 @@ class SqlLog(LogView):
         the entry names; LedgerError where this database must not be appended to.
         """
         self._writing()
-        check_item((entry, recovery))
-        return self._writer.submit((entry, recovery))
+        return self._writer.submit(Prepared.of((entry, recovery)))
 
     def append(self, entry: Leaf, recovery: Recovery | None = None) -> Receipt:
         """Append one leaf durably and return its receipt; raises what ``submit`` and ``Pending.receipt`` raise."""
@@ -167,9 +169,9 @@ class SqlLog(LogView):
 
         Raises LedgerError and changes nothing on failure; raises UsageError as ``submit`` does.
         """
-        return self._append(items)
+        return self._append([Prepared.of(item) for item in items])
 
-    def _append(self, items: Sequence[Item]) -> range:
+    def _append(self, items: Sequence[Prepared]) -> range:
         return self._writing().append(items)
 
     def _writing(self) -> Appender:

@@ -89,9 +89,12 @@ class LogView:
 
     @property
     def vkey(self) -> str:
-        """The verifier key that the ledger names as its own."""
+        """The verifier key that the ledger names as its own; raises LedgerError where it is not one of ours."""
         with self._store.reading() as tx:
-            return tx.head().vkey
+            vkey = tx.head().vkey
+        if vkey not in self._vkeys:
+            raise LedgerError("the ledger's head was changed: it names another key", hint=CHECK_HINT)
+        return vkey
 
     def _tree(self, tx: Transaction, size: int) -> Node:
         head = tx.head()

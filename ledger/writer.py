@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
-from assay.ledger.appender import Item
+from assay.ledger.appender import Prepared
 from assay.provenance.errors import AssayError, LedgerError
 from assay.provenance.receipt import Receipt
 
@@ -49,15 +49,17 @@ class Writer:
     what came in while the one before it was written.
     """
 
-    def __init__(self, commit: Callable[[Sequence[Item]], range], receipt: Callable[[int], Receipt]) -> None:
+    def __init__(
+        self, commit: Callable[[Sequence[Prepared]], range], receipt: Callable[[int], Receipt]
+    ) -> None:
         self._commit, self._receipt = commit, receipt
-        self._queue: queue.Queue[tuple[Item, Future[int]] | None] = queue.Queue(WAITING)
+        self._queue: queue.Queue[tuple[Prepared, Future[int]] | None] = queue.Queue(WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def submit(self, item: Item) -> Pending:
-        """Queue one item; raises LedgerError after ``close``."""
+    def submit(self, item: Prepared) -> Pending:
+        """Queue one item; raises LedgerError after ``close``, and in a process forked from the one that opened it."""
         future: Future[int] = Future()
         with self._lock:
             if self._closed:
@@ -65,6 +67,8 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="assay-ledger-writer", daemon=True)
                 self._thread.start()
+            if not self._thread.is_alive():  # no thread survives a fork; waiting for it would never end
+                raise LedgerError("the ledger was opened in another process", hint="open it in each process")
             self._queue.put((item, future))
         return Pending(future, self._receipt)
 
@@ -77,7 +81,7 @@ class Writer:
             self._queue.put(None)
             thread.join()
 
-    def _group(self) -> tuple[list[tuple[Item, Future[int]]], bool]:
+    def _group(self) -> tuple[list[tuple[Prepared, Future[int]]], bool]:
         """Wait for one item, then take what else is there; also say whether to go on."""
         group = []
         found = self._queue.get()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +92,7 @@ class Store:
         self._engine = engine
         self.url = engine.url.render_as_string(hide_password=False)
         self._kept: sa.Connection | None = None
+        self._process = os.getpid()
         driver = engine.dialect.dbapi
         self._faults: tuple[type[Exception], ...] = (exc.SQLAlchemyError, driver.Error) if driver else ()
 
@@ -136,15 +138,28 @@ class Store:
         return _sqlite_file(self.url)
 
     def copy(self, suffix: str) -> Path | None:
-        """Copy an SQLite ledger beside itself; None for other databases. Raises LedgerError where a file is."""
+        """Copy an SQLite ledger beside itself, for its owner only; None for other databases.
+
+        The copy is there whole or not at all. Raises LedgerError where a file is.
+        """
         file = _sqlite_file(self.url)
         if file is None:
             return None
         target = file.with_name(file.name + suffix)
-        if target.exists():
+        if os.path.lexists(target):
             raise LedgerError("a file stands where the copy would go", path=target, hint="move it away")
-        with self._translated(), self._engine.connect() as connection:
-            connection.connection.cursor().execute("VACUUM INTO ?", (str(target),))
+        try:
+            descriptor, temporary = tempfile.mkstemp(prefix=".assay-", suffix=".tmp", dir=target.parent)
+        except OSError as error:
+            raise LedgerError(f"no copy of it can be made: {error.strerror}", path=file) from error
+        try:
+            with self._translated(), self._engine.connect() as connection:
+                connection.connection.cursor().execute("VACUUM INTO ?", (temporary,))
+            os.fsync(descriptor)
+            Path(temporary).rename(target)
+        finally:
+            os.close(descriptor)
+            Path(temporary).unlink(missing_ok=True)
         return target
 
     @contextmanager
@@ -154,7 +169,13 @@ class Store:
         except self._faults as error:
             raise _in_words(error) from error
 
+    def _check_process(self) -> None:
+        """Raise LedgerError in a forked process: SQLite's locks do not reach there, two would write at once."""
+        if os.getpid() != self._process:
+            raise LedgerError("the ledger was opened in another process", hint="open it in each process")
+
     def _connected(self, *, writing: bool) -> sa.Connection:
+        self._check_process()
         options: dict[str, Any] = {"assay_writing": writing}
         if self._engine.dialect.name == "postgresql":
             # one snapshot for a reader; a writer sees the head as it is once it holds the row
@@ -179,6 +200,7 @@ class Store:
 
         Getting a connection takes as long as a small append. After any failure the kept one is given up.
         """
+        self._check_process()
         connection, self._kept = self._kept, None
         with self._translated():
             connection = connection or self._connected(writing=True)
@@ -211,11 +233,15 @@ def _claim(file: Path) -> None:
 
 def _parsed(url: str) -> sa.URL:
     try:
-        return sa.make_url(url)
-    except exc.ArgumentError as error:
+        parsed = sa.make_url(url)
+    except (exc.ArgumentError, ValueError) as error:  # it may hold a password, so that it is not shown
+        raise LedgerError("not a database URL", hint="as in sqlite:////home/me/ledger.db") from error
+    if "?" in url and parsed.get_backend_name() == "sqlite":
         raise LedgerError(
-            f"not a database URL: {safe_text(url, 120)!r}", hint="as in sqlite:////home/me/ledger.db"
-        ) from error
+            "an SQLite ledger is a file and nothing more: its URL takes no options",
+            hint="a path with a question mark in it cannot be used",
+        )
+    return parsed
 
 
 def _sqlite_file(url: str) -> Path | None:
