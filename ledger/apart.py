@@ -17,21 +17,12 @@ from queue import SimpleQueue
 from typing import Any
 
 from assay.ledger.store.database import Store
-from assay.ledger.store.transaction import Transaction
-from assay.ledger.sweep import KeySum, Stretch, Subtrees, sum_keys, sweep
+from assay.ledger.sweep import KeySum, Stretch, Subtrees, sweep
 from assay.provenance.errors import AssayError, LedgerError
 
-SWEEP, KEYS = "sweep", "keys"
-Job = tuple[str, tuple[int, ...]]
-"""``SWEEP`` or ``KEYS``, and the numbers that ``sweep`` or ``sum_keys`` take."""
-# -P: or else Python would look for modules in the current folder first, whose files may be anyone's
+Job = tuple[int, int, int]
+"""First entry, end and seed, as ``sweep`` takes them."""
 _COMMAND = (sys.executable, "-P", "-m", "assay.ledger.apart")
-
-
-def run_here(tx: Transaction, jobs: Iterable[Job]) -> Iterator[Stretch]:
-    """Run jobs in this process; a sum of look-up keys comes to a Stretch that has nothing but ``keys``."""
-    for name, numbers in jobs:
-        yield sweep(tx, *numbers) if name == SWEEP else Stretch(keys=sum_keys(tx, *numbers))
 
 
 def run_apart(url: str, jobs: Iterable[Job]) -> Iterator[Stretch]:
@@ -91,7 +82,7 @@ def _read(answer: dict[str, Any]) -> Stretch:
         subtrees(answer["tiles"]),
         [(index, own, kept) for index, own, kept in answer["unlike"]],
     )
-    found.keys = KeySum(*answer["keys"])
+    found.keys, found.kept = KeySum(*answer["keys"]), KeySum(*answer["kept"])
     found.problems.extend(answer["problems"])
     found.problems.more = answer["more"]
     return found
@@ -103,6 +94,7 @@ def _write(found: Stretch) -> dict[str, Any]:
         "tiles": [(level, node.hex()) for level, node in found.tiles],
         "unlike": found.unlike,
         "keys": (found.keys.count, found.keys.total),
+        "kept": (found.kept.count, found.kept.total),
         "problems": list(found.problems),
         "more": found.problems.more,
     }
@@ -111,7 +103,7 @@ def _write(found: Stretch) -> dict[str, Any]:
 def _do(store: Store, job: Job) -> dict[str, Any]:
     try:
         with store.reading() as tx:
-            return _write(next(run_here(tx, [job])))
+            return _write(sweep(tx, *job))
     except AssayError as error:
         return {"error": error.message, "hint": error.hint}
 

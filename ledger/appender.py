@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from assay.ledger.likeness.near import prints_of
-from assay.ledger.lookup import leaf_keys, recovery_keys, stored
+from assay.ledger.lookup import RUN, RUNS_SPAN, leaf_keys, recovery_keys, stored
 from assay.ledger.pins import FORK_HINT, pin_problem
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
@@ -111,13 +111,15 @@ class Appender:
 
     def _write(self, tx: Transaction, head: Head, edge: Edge, items: Sequence[Prepared]) -> str:
         tx.add_entries(head.size, [item.leaf for item in items])
-        keys: set[tuple[int, int]] = set()
+        keys: set[tuple[int, int, int]] = set()
         recoveries: dict[int, Recovery] = {}
         for index, item in enumerate(items, start=head.size):
-            keys.update((key, index) for key in stored(leaf_keys(item.entry) + recovery_keys(item.recovery)))
+            run = index - index % RUN
+            found = leaf_keys(item.entry) + recovery_keys(item.recovery)
+            keys.update((run, key, index) for key in stored(found))
             if item.recovery is not None:
                 recoveries[index] = item.recovery
-        tx.add_keys(sorted(keys))
+        add_keys(tx, head.size, edge.frontier.size, sorted(keys))
         if recoveries:
             tx.recoveries.add(recoveries, {index: prints_of(r) for index, r in recoveries.items()})
         tx.put_tiles(edge.take())
@@ -126,3 +128,10 @@ class Appender:
         note = sign_note(checkpoint.to_text(), self._signer)
         tx.swap_head(head, Head(head.origin, head.vkey, checkpoint.size, checkpoint.root, note))
         return note
+
+
+def add_keys(tx: Transaction, old: int, new: int, rows: list[tuple[int, int, int]]) -> None:
+    """Insert the (run, key, index) rows of the entries [old, new); make one run of each span that is now full."""
+    tx.add_keys(rows)
+    for stop in range(old - old % RUNS_SPAN + RUNS_SPAN, new + 1, RUNS_SPAN):
+        tx.merge_keys(stop - RUNS_SPAN, stop)

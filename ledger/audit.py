@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from assay.ledger.apart import KEYS, SWEEP, Job, run_apart, run_here
+from assay.ledger.apart import run_apart
 from assay.ledger.likeness.near import prints_of, recovery_bands
-from assay.ledger.lookup import leaf_keys, recovery_keys, stored
+from assay.ledger.lookup import leaf_keys, recovery_keys, run_of, stored
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
-from assay.ledger.sweep import SPAN, KeySum, Problems, Stretch, Subtrees, compare_tile
+from assay.ledger.sweep import SPAN, KeySum, Problems, Stretch, Subtrees, compare_tile, sweep
 from assay.ledger.tlog.merkle import Frontier, root
 from assay.ledger.tlog.note import Checkpoint
 from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, TileCache, subtree_roots, tile_reader, width_at
@@ -33,7 +33,7 @@ def audit(store: Store, origin: str, vkeys: Sequence[str], random: Callable[[int
     with store.reading() as tx, ThreadPoolExecutor(1) as beside:
         damage = beside.submit(_damage, store)
         head = tx.head()
-        whole, kept = _gather(store, tx, head.size, seed)
+        whole = _gather(store, tx, head.size, seed)
         problems = Problems(f"the database finds itself damaged: {line}" for line in damage.result())
         _check_head(tx, head, origin, vkeys, problems)
         problems.take(whole.problems)
@@ -42,8 +42,8 @@ def audit(store: Store, origin: str, vkeys: Sequence[str], random: Callable[[int
         derived = whole.keys + _check_recoveries(tx, seed, problems)
         if strays := tx.stray_keys(head.size):
             problems.add(f"{strays} look-up keys lead to no entry of this ledger")
-        if derived != kept:
-            _name_keys(tx, head.size, kept.count - derived.count, problems)
+        if derived != whole.kept:
+            _name_keys(tx, head.size, whole.kept.count - derived.count, problems)
         _check_kept(tx, head, origin, vkeys, problems)
     if problems.more:
         problems.append(f"… and {problems.more} more")
@@ -56,23 +56,18 @@ def _damage(store: Store) -> list[str]:
         return tx.damage()
 
 
-def _gather(store: Store, tx: Transaction, size: int, seed: int) -> tuple[Stretch, KeySum]:
-    """Sweep all entries and sum all stored keys, here or shared out; return one stretch, and the sum."""
-    sweeps: list[Job] = [(SWEEP, (at, min(size, at + _STRETCH), seed)) for at in range(0, size, _STRETCH)]
-    bits = max(0, (size // SPAN).bit_length() - 1)
-    sums: list[Job] = [(KEYS, (prefix, bits, size, seed)) for prefix in range(1 << bits)]
-    run = run_apart(store.url, sweeps + sums) if size >= SHARED_OUT else run_here(tx, sweeps + sums)
-    whole, kept = Stretch(), KeySum()
-    for number, found in enumerate(run):
-        if number >= len(sweeps):
-            kept += found.keys
-            continue
+def _gather(store: Store, tx: Transaction, size: int, seed: int) -> Stretch:
+    """Sweep all entries, here or shared out, and return them as one stretch."""
+    jobs = [(at, min(size, at + _STRETCH), seed) for at in range(0, size, _STRETCH)]
+    whole = Stretch()
+    for found in run_apart(store.url, jobs) if size >= SHARED_OUT else (sweep(tx, *job) for job in jobs):
         whole.rows += found.rows
         whole.tiles += found.tiles
         whole.unlike += found.unlike
         whole.keys += found.keys
+        whole.kept += found.kept
         whole.problems.take(found.problems)
-    return whole, kept
+    return whole
 
 
 # Judging
@@ -207,7 +202,8 @@ def _name_keys(tx: Transaction, size: int, surplus: int, problems: Problems) -> 
             keys = stored(leaf_keys(read_leaf(data)) + recovery_keys(tx.recoveries.get(index)))
         except AssayError:
             continue  # already reported with the entry
-        missing = sum(not tx.has_key(key, index) for key in set(keys))
+        run = run_of(index, size)
+        missing = sum(not tx.has_key(run, key, index) for key in set(keys))
         surplus += missing
         if missing:
             problems.add(f"entry {index}: {missing} of its look-up keys are missing; it may not be found")

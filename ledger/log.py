@@ -13,7 +13,7 @@ from assay.ledger.appender import CHECK_HINT, Appender, Item, Prepared
 from assay.ledger.audit import audit
 from assay.ledger.journal import SqlJournal
 from assay.ledger.likeness.near import recovery_bands
-from assay.ledger.lookup import key_of, recovery_keys, stored
+from assay.ledger.lookup import key_of, recovery_keys, run_of, runs, stored
 from assay.ledger.pins import FORK_HINT, pin_problem
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
@@ -194,7 +194,7 @@ class SqlLog(LogView):
             if recovery is None:
                 return False
             tx.recoveries.erase(index, recovery_bands(recovery))
-            tx.drop_keys(index, stored(recovery_keys(recovery)))
+            tx.drop_keys(run_of(index, tx.head().size), index, stored(recovery_keys(recovery)))
         self._near.forget()
         return True
 
@@ -209,7 +209,8 @@ class SqlLog(LogView):
             return [(digest, count) for digest, count in counts.items() if count > 1]
 
     def _digests(self, tx: Transaction, key: int) -> Iterator[Digest]:
-        for index in tx.by_keys(key, key, tx.head().size, None):
+        size = tx.head().size
+        for index in tx.by_keys(runs(0, size, size), key, key, size, None):
             leaf = read_leaf(tx.leaf(index) or b"")
             if isinstance(leaf, Entry) and stored([key_of("digest", str(leaf.digest))])[0] == key:
                 yield leaf.digest

@@ -14,6 +14,10 @@ from assay.provenance.entry import Recovery
 from assay.provenance.leaf import Leaf
 
 KEY_BITS = 64
+RUN = 4096
+"""Entries whose keys are kept together while their span is not full."""
+RUNS_SPAN = 65_536
+"""Entries whose keys are kept together once there are so many: their runs are made one."""
 _SHIFT = 1 << (KEY_BITS - 1)
 
 
@@ -72,6 +76,18 @@ def recovery_keys(recovery: Recovery | None) -> list[int]:
     """Return the keys that follow from what is kept beside the leaf; they are erased with it."""
     bindings = recovery.bindings if recovery else ()
     return sorted({key_of("binding", f"{alg}:{value}") for alg, value in bindings})
+
+
+def run_of(index: int, size: int) -> int:
+    """Return the run in which a log of ``size`` entries keeps the keys of an entry: the index that it begins with."""
+    whole = size - size % RUNS_SPAN
+    return index - index % (RUNS_SPAN if index < whole else RUN)
+
+
+def runs(start: int, stop: int, size: int) -> list[int]:
+    """Return the runs of the entries [start, stop) of a log of ``size``; ``start`` begins a span."""
+    whole = min(stop, size - size % RUNS_SPAN)
+    return [*range(start, whole, RUNS_SPAN), *range(max(start, size - size % RUNS_SPAN), stop, RUN)]
 
 
 def stored(keys: Iterable[int]) -> list[int]:

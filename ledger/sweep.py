@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from assay.ledger.lookup import KEY_BITS, leaf_keys, stored, usual_names
+from assay.ledger.lookup import leaf_keys, runs, stored, usual_names
 from assay.ledger.store.transaction import Transaction
 from assay.ledger.tlog.merkle import HASH_SIZE
 from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, subtree_roots
@@ -81,19 +81,21 @@ class Stretch:
 
     ``rows`` are its subtrees as the entries' bytes give them, ``tiles`` as the stored leaf hashes do. ``unlike`` are
     the entries in which the two differ: (index, hash of the bytes, stored hash), hashes in hexadecimal. ``keys`` is
-    the sum of the look-up keys that follow from the entries.
+    the sum of the look-up keys that follow from the entries, ``kept`` that of those stored for them.
     """
 
     rows: Subtrees = field(default_factory=list)
     tiles: Subtrees = field(default_factory=list)
     unlike: list[tuple[int, str, str]] = field(default_factory=list)
     keys: KeySum = field(default_factory=KeySum)
+    kept: KeySum = field(default_factory=KeySum)
     problems: Problems = field(default_factory=Problems)
 
 
 def sweep(tx: Transaction, start: int, stop: int, seed: int) -> Stretch:
     """Derive the entries [start, stop) again; ``start`` and, but at the log's end, ``stop`` are multiples of SPAN."""
     found = Stretch()
+    found.kept = _sum_kept(tx, start, stop, seed)
     leaves = _tiles_of_leaves(tx, start, stop)
     for span in range(start, stop, SPAN):
         row_roots: Subtrees = []
@@ -192,12 +194,16 @@ def _parsed_keys(index: int, data: bytes, seed: int, problems: Problems) -> KeyS
     return KeySum.of([(key, index) for key in set(stored(keys))], seed)
 
 
-def sum_keys(tx: Transaction, prefix: int, bits: int, size: int, seed: int) -> KeySum:
-    """Sum the stored keys with a prefix; those of entries appended since the audit began are left out."""
-    first = (prefix << (KEY_BITS - bits)) - (1 << (KEY_BITS - 1))
+def _sum_kept(tx: Transaction, start: int, stop: int, seed: int) -> KeySum:
+    """Sum the stored keys of the entries [start, stop), where a look-up would find them.
+
+    The log may have grown since the audit began: its runs are those of its present size, and the keys of later
+    entries are left out.
+    """
     found = KeySum()
-    for rows in tx.keys(first, first + (1 << (KEY_BITS - bits)) - 1):
-        found += KeySum.of([row for row in rows if row[1] < size], seed)
+    for run in runs(start, stop, tx.head().size):
+        for rows in tx.keys(run, stop):
+            found += KeySum.of(rows, seed)
     return found
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from assay.ledger.appender import CHECK_HINT
 from assay.ledger.likeness.near import NearSearch, is_near
-from assay.ledger.lookup import key_of, key_range, stored
+from assay.ledger.lookup import key_of, key_range, runs, stored
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
 from assay.ledger.tlog.merkle import (
@@ -207,7 +207,8 @@ class LogView:
     def _find(self, kind: str, value: str) -> list[Found]:
         key = stored([key_of(kind, value)])[0]
         with self._store.reading() as tx:
-            indices = tx.by_keys(key, key, tx.head().size, MAX_FOUND)
+            size = tx.head().size
+            indices = tx.by_keys(runs(0, size, size), key, key, size, MAX_FOUND)
             return self._found(tx, [(0, index) for index in indices])
 
     def find_digest(self, digest: Digest) -> Sequence[Found]:
@@ -233,9 +234,8 @@ class LogView:
         with self._store.reading() as tx:
             head = tx.head()
             tree = self._verified(head)
-            found = [
-                self._receipt(tx, tree, head.note, i) for i in tx.by_keys(key, key, head.size, MAX_EVENTS)
-            ]
+            indices = tx.by_keys(runs(0, head.size, head.size), key, key, head.size, MAX_EVENTS)
+            found = [self._receipt(tx, tree, head.note, index) for index in indices]
         return [item for item in found if isinstance(item.leaf, EventEntry) and digest in item.leaf.subjects]
 
     def find_prefix(self, prefix: int, bits: int) -> Sequence[int]:
@@ -248,7 +248,8 @@ class LogView:
         except ValueError as error:
             raise UsageError(f"not a look-up prefix: {error}") from error
         with self._store.reading() as tx:
-            return list(dict.fromkeys(tx.by_keys(first, last, tx.head().size, MAX_PREFIX)))
+            size = tx.head().size
+            return list(dict.fromkeys(tx.by_keys(runs(0, size, size), first, last, size, MAX_PREFIX)))
 
     def find_fingerprint(self, fingerprint: Fingerprint) -> Sequence[Found]:
         """Return the entries within 31 bits of this fingerprint (an ISCC: 40), nearest first, then oldest."""

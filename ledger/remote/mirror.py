@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.ledger.lookup import leaf_keys, stored
+from assay.ledger.appender import add_keys
+from assay.ledger.lookup import RUN, leaf_keys, stored
 from assay.ledger.remote.memory import keep_contradiction
 from assay.ledger.remote.source import PublishedLog, Source, published_checkpoint
 from assay.ledger.store.database import Store
@@ -196,9 +197,8 @@ def _extend(
         for leaf in leaves:
             edge.append(leaf_hash(leaf))
         tx.add_entries(at, leaves)
-        tx.add_keys(
-            sorted({(key, index) for index, leaf in enumerate(leaves, start=at) for key in _keys(leaf)})
-        )
+        keys = {(i - i % RUN, key, i) for i, leaf in enumerate(leaves, start=at) for key in _keys(leaf)}
+        add_keys(tx, at, edge.frontier.size, sorted(keys))
         tx.put_tiles(edge.take())
         progress(edge.frontier.size, new.size)
     if edge.frontier.root() != new.root:

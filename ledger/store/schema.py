@@ -46,6 +46,7 @@ tail_table = sa.Table(
 keys_table = sa.Table(
     "keys",
     metadata,
+    sa.Column("run", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("key", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("idx", sa.BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,

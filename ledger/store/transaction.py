@@ -75,11 +75,11 @@ def _statements(dialect: str) -> _Statements:
     first: sa.BindParameter[int] = sa.bindparam("first")
     last: sa.BindParameter[int] = sa.bindparam("last")
     leaves = sa.select(entries.idx, entries.data).where(entries.idx >= first, entries.idx < last)
-    some_keys = sa.select(keys.key, keys.idx).order_by(keys.key, keys.idx)
-    after = sa.or_(
-        sa.and_(keys.key == sa.bindparam("key"), keys.idx > sa.bindparam("index")),
-        keys.key.between(first, last),
-    )
+    run: sa.BindParameter[int] = sa.bindparam("run")
+    # in SQLite any text is larger than any number, and no key
+    some_keys = sa.select(keys.key, keys.idx).where(keys.run == run, keys.idx < last, keys.key <= _LAST)
+    some_keys = some_keys.order_by(keys.key, keys.idx)
+    after = sa.and_(keys.key >= first, sa.or_(keys.key > first, keys.idx > sa.bindparam("index")))
     statements = {
         "head": head,
         "locked_head": head.with_for_update(),
@@ -90,7 +90,7 @@ def _statements(dialect: str) -> _Statements:
         "leaf": sa.select(entries.data).where(entries.idx == first),
         "leaves": leaves.order_by(entries.idx),
         "tile": sa.select(tiles.hashes).where(tiles.level == first, tiles.number == last),
-        "keys": some_keys.where(keys.key.between(first, last)),
+        "keys": some_keys,
         "keys_after": some_keys.where(after),
     }
     # added as text: compiled, a limit would bring an offset with it
@@ -214,20 +214,27 @@ class Transaction:
 
     # Look-up keys
 
-    def add_keys(self, rows: list[tuple[int, int]]) -> None:
-        """Insert (key, index) rows."""
+    def add_keys(self, rows: list[tuple[int, int, int]]) -> None:
+        """Insert (run, key, index) rows."""
         self._cursor().executemany(self._sql.add_key, rows)
 
-    def drop_keys(self, idx: int, keys: Sequence[int]) -> None:
-        """Delete keys of an entry, those of what was kept beside it."""
-        mine = sa.delete(keys_table).where(keys_table.c.idx == idx, keys_table.c.key.in_(keys))
-        self._connection.execute(mine)
+    def merge_keys(self, first: int, stop: int) -> None:
+        """Make one run of those that begin in [first, stop)."""
+        c = keys_table.c
+        self._connection.execute(sa.update(keys_table).where(c.run > first, c.run < stop).values(run=first))
 
-    def by_keys(self, first: int, last: int, below: int, limit: int | None) -> list[int]:
+    def drop_keys(self, run: int, idx: int, keys: Sequence[int]) -> None:
+        """Delete keys of an entry, those of what was kept beside it."""
+        c = keys_table.c
+        self._connection.execute(sa.delete(keys_table).where(c.run == run, c.key.in_(keys), c.idx == idx))
+
+    def by_keys(self, runs: Sequence[int], first: int, last: int, below: int, limit: int | None) -> list[int]:
         """Return the first entries before ``below``, by index, that have a key in [first, last]."""
         c = keys_table.c
-        query = sa.select(c.idx).where(c.key.between(first, last), c.idx >= 0, c.idx < below)
-        return list(self._connection.execute(query.order_by(c.idx).limit(limit)).scalars())
+        found = sa.and_(c.run.in_(runs), c.key.between(first, last), c.idx >= 0, c.idx < below)
+        return list(
+            self._connection.execute(sa.select(c.idx).where(found).order_by(c.idx).limit(limit)).scalars()
+        )
 
     def stray_keys(self, size: int) -> int:
         """Return how many rows of keys lead to no entry before ``size``, or have a key that is no 64-bit number."""
@@ -236,18 +243,22 @@ class Transaction:
         query = sa.select(sa.func.count()).select_from(keys_table).where(strays)
         return int(self._connection.execute(query).scalar_one())
 
-    def keys(self, first: int, last: int) -> Iterator[list[tuple[int, int]]]:
-        """Iterate over the (key, index) rows of keys in [first, last] in order, many at a time."""
-        rows = self._all(self._sql.keys, first, last)
+    def keys(self, run: int, below: int) -> Iterator[list[tuple[int, int]]]:
+        """Iterate over the (key, index) rows of a run for entries before ``below``, in order of keys, many at a time."""
+        rows = self._all(self._sql.keys, run, below, _LAST)
         while rows:
             yield rows
             key, idx = rows[-1]
-            more = len(rows) == _KEYS
-            rows = self._all(self._sql.keys_after, key, idx, key + 1, last) if more and key < last else []
+            rows = (
+                self._all(self._sql.keys_after, run, below, _LAST, key, key, idx)
+                if len(rows) == _KEYS
+                else []
+            )
 
-    def has_key(self, key: int, idx: int) -> bool:
+    def has_key(self, run: int, key: int, idx: int) -> bool:
         """Say whether a key leads to an entry."""
-        query = sa.select(keys_table.c.idx).where(keys_table.c.key == key, keys_table.c.idx == idx)
+        c = keys_table.c
+        query = sa.select(c.idx).where(c.run == run, c.key == key, c.idx == idx)
         return self._connection.execute(query).scalar() is not None
 
     def repeated_keys(self) -> list[int]:

@@ -361,7 +361,7 @@ FAULTS = {
     "UPDATE keys SET key = 7 WHERE idx = 301 AND key = (SELECT max(key) FROM keys WHERE idx = 301)": (
         "1 look-up keys lead to entries that do not have them"
     ),
-    "INSERT INTO keys VALUES (7, 301)": "1 look-up keys lead to entries that do not have them",
+    "INSERT INTO keys VALUES (0, 7, 301)": "1 look-up keys lead to entries that do not have them",
     "DELETE FROM entries WHERE idx = 302": "entry 302 is missing",
     "DELETE FROM entries WHERE idx = 599": "entry 599 is missing",
     "INSERT INTO entries (idx, data) VALUES (600, X'00')": "entry 600 stands beyond",
@@ -452,7 +452,7 @@ def test_a_grafted_look_up_key_does_not_lead_to_another_entry(url, log):
     """Keys are a way to find entries, never what is believed about them."""
     log.append_many([(entry(number), None) for number in range(3)])
     asked = stored([key_of("digest", str(entry(9).digest)), key_of("mark", f"{SCHEME}:ff")])
-    tamper(url, *(f"INSERT INTO keys VALUES ({key}, 1)" for key in asked))
+    tamper(url, *(f"INSERT INTO keys VALUES (0, {key}, 1)" for key in asked))
     assert log.find_digest(entry(9).digest) == log.find_mark(Mark(SCHEME, "ff")) == []
 
 

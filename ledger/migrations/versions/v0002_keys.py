@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from assay.ledger.lookup import key_of, stored
+from assay.ledger.lookup import key_of, run_of, stored
 from assay.ledger.store.schema import TRIPWIRES
 
 revision = "0002"
@@ -37,7 +37,7 @@ def upgrade() -> None:
         for verb in ("update", "delete"):
             op.execute(f"DROP TRIGGER IF EXISTS entries_no_{verb}")
     size = int(connection.exec_driver_sql("SELECT size FROM log").scalar_one())
-    _fill_keys(connection, keys)
+    _fill_keys(connection, keys, size)
     _move_tail(connection, tail, size)
     for name in ("ix_entries_digest", "ix_entries_manifest_label", "ix_entries_mark"):
         op.drop_index(name, "entries")
@@ -51,6 +51,7 @@ def upgrade() -> None:
 def _new_tables() -> tuple[sa.Table, sa.Table]:
     keys = op.create_table(
         "keys",
+        sa.Column("run", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("key", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("idx", sa.BigInteger, primary_key=True, autoincrement=False),
         sqlite_with_rowid=False,
@@ -85,7 +86,7 @@ def _new_tables() -> tuple[sa.Table, sa.Table]:
     return keys, tail
 
 
-def _fill_keys(connection: sa.Connection, keys: sa.Table) -> None:
+def _fill_keys(connection: sa.Connection, keys: sa.Table, size: int) -> None:
     at = -1
     while True:
         rows = connection.execute(
@@ -94,9 +95,11 @@ def _fill_keys(connection: sa.Connection, keys: sa.Table) -> None:
         ).all()
         if not rows:
             return
-        found = [(key, idx) for idx, data in rows for key in _keys(bytes(data))]
+        found = [(run_of(idx, size), key, idx) for idx, data in rows for key in _keys(bytes(data))]
         if found:
-            connection.execute(sa.insert(keys), [{"key": key, "idx": idx} for key, idx in found])
+            connection.execute(
+                sa.insert(keys), [dict(zip(("run", "key", "idx"), r, strict=True)) for r in found]
+            )
         at = rows[-1][0]
 
 

@@ -334,7 +334,7 @@ def test_a_duplicate_is_called_a_duplicate_and_never_a_fault(url, log, signer):
 def test_a_key_that_leads_beyond_the_log_hides_no_entry_and_is_named(url, log, signer):
     log.append_many(items(0, 10))
     for index in (10, 100_000):
-        tamper(url, f"INSERT INTO keys SELECT key, {index} FROM keys WHERE idx = 5")
+        tamper(url, f"INSERT INTO keys SELECT run, key, {index} FROM keys WHERE idx = 5")
     assert [found.receipt.index for found in log.find_digest(entry(5).digest)] == [5]
     assert any("look-up keys lead to no entry of this ledger" in line for line in log.check())
 
@@ -353,7 +353,7 @@ TYPES = (
     "UPDATE recoveries SET quality = 'text'",
     "UPDATE recoveries SET bindings = '{'",
     "INSERT INTO checkpoints VALUES (5, X'00')",
-    "INSERT INTO keys VALUES ('text', 5)",
+    "INSERT INTO keys VALUES (0, 'text', 5)",
 )
 
 
