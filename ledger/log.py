@@ -88,7 +88,7 @@ class SqlLog(LogView):
                         "the signing key is not this ledger's", hint=f"its verifier key is {head.vkey}"
                     )
                 log._verified(head)
-                node = tile_reader(tx.tile, head.size, log._cache)
+                node = tile_reader(tx.whole_tile, head.size, log._cache)
                 found = (pin_problem(pin, head, node, log._vkeys) for pin in pins)
                 try:
                     log._refusal = next((problem for problem in found if problem), "")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from assay.ledger.lookup import leaf_keys, runs, stored, usual_names
 from assay.ledger.store.transaction import Transaction
 from assay.ledger.tlog.merkle import HASH_SIZE
-from assay.ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, subtree_roots
+from assay.ledger.tlog.tiles import MIDDLE, TILE_BYTES, TILE_HEIGHT, TILE_WIDTH, subtree_roots
 from assay.provenance.errors import AssayError
 from assay.provenance.leaf import read_leaf
 
@@ -134,26 +134,33 @@ def _one_tile(
         own = _with_gaps(start, stop, dict(leaves), found.problems)
     else:
         own = b"".join([sha256(b"\x00" + data).digest() for _, data in leaves])
-    kept = tx.tile(0, start // TILE_WIDTH)
-    if _is_cut(kept, size):
-        found.problems.add(f"tile 0/{start // TILE_WIDTH} has {len(kept)} bytes instead of {size}")
-    kept = kept[:size].ljust(size, b"\x00")
-    row_roots += _roots(own)
-    tile_roots += row_roots[len(tile_roots) :] if own == kept else _roots(kept)
+    kept, middle = _stored_tile(tx, start // TILE_WIDTH, size, found.problems)
+    roots, right = _roots(kept)
+    if middle and middle != right:
+        found.problems.add(
+            f"tile 0/{start // TILE_WIDTH}: the hashes kept of its middle do not follow from it"
+        )
+    tile_roots += roots
+    row_roots += roots if own == kept else _roots(own)[0]
     if own != kept:
-        pairs = range(0, size, HASH_SIZE)
-        unlike = [
-            (start + at // HASH_SIZE, own[at : at + HASH_SIZE].hex(), kept[at : at + HASH_SIZE].hex())
-            for at in pairs
-            if own[at : at + HASH_SIZE] != kept[at : at + HASH_SIZE]
-        ]
+        pairs = ((own[at : at + HASH_SIZE], kept[at : at + HASH_SIZE]) for at in range(0, size, HASH_SIZE))
+        unlike = [(start + at, a.hex(), b.hex()) for at, (a, b) in enumerate(pairs) if a != b]
         found.unlike += unlike[: max(0, MAX_PROBLEMS + 1 - len(found.unlike))]
     found.keys += _keys(leaves, seed, found.problems)
 
 
+def _stored_tile(tx: Transaction, number: int, size: int, problems: Problems) -> tuple[bytes, bytes]:
+    """Return the stored leaf hashes, ``size`` bytes of them, and the hashes kept of the tile's middle."""
+    stored_tile = tx.whole_tile(0, number)
+    hashes = stored_tile[:TILE_BYTES]
+    if _is_cut(hashes, size):
+        problems.add(f"tile 0/{number} has {len(hashes)} bytes instead of {size}")
+    return hashes[:size].ljust(size, b"\x00"), stored_tile[TILE_BYTES:]
+
+
 def _is_cut(hashes: bytes, size: int) -> bool:
     """Say whether a tile is not as long as it must be; one that is not full may have grown since the audit began."""
-    return len(hashes) < size or (size == TILE_WIDTH * HASH_SIZE and len(hashes) != size)
+    return len(hashes) < size or (size == TILE_BYTES and len(hashes) != size)
 
 
 def _with_gaps(start: int, stop: int, leaves: dict[int, bytes], problems: Problems) -> bytes:
@@ -207,11 +214,12 @@ def _sum_kept(tx: Transaction, start: int, stop: int, seed: int) -> KeySum:
     return found
 
 
-def _roots(hashes: bytes) -> Subtrees:
-    """Return a full tile as one subtree of level 8, any other as its leaves."""
-    if len(hashes) == TILE_WIDTH * HASH_SIZE:
-        return [(TILE_HEIGHT, subtree_roots(hashes)[-1])]
-    return [(0, hashes[at : at + HASH_SIZE]) for at in range(0, len(hashes), HASH_SIZE)]
+def _roots(hashes: bytes) -> tuple[Subtrees, bytes]:
+    """Return a full tile as one subtree of level 8, any other as its leaves; and a full tile's middle level."""
+    if len(hashes) == TILE_BYTES:
+        levels = subtree_roots(hashes)
+        return [(TILE_HEIGHT, levels[-1])], levels[MIDDLE]
+    return [(0, hashes[at : at + HASH_SIZE]) for at in range(0, len(hashes), HASH_SIZE)], b""
 
 
 def _joined(roots: Subtrees) -> Subtrees:

@@ -101,7 +101,7 @@ class LogView:
         self._verified(head)
         if not 0 <= size <= head.size:
             raise UsageError(f"the ledger holds {head.size} entries, not {size}")
-        return tile_reader(tx.tile, size, self._cache)
+        return tile_reader(tx.whole_tile, size, self._cache)
 
     def root(self, size: int) -> bytes:
         """Return the root of the first ``size`` leaves, 32 bytes; raises UsageError for a size not reached."""
@@ -154,7 +154,7 @@ class LogView:
         if leaf is None:
             raise LedgerError(f"entry {index} is missing from the ledger", hint=CHECK_HINT)
         with self._named(), self._reader:
-            path = inclusion_proof(tile_reader(tx.tile, head.size, self._cache), index, head.size)
+            path = inclusion_proof(tile_reader(tx.whole_tile, head.size, self._cache), index, head.size)
         if not verify_inclusion(leaf_hash(leaf), index, head.size, path, head.root):
             raise LedgerError(f"entry {index} or its hashes were changed in the database", hint=CHECK_HINT)
         return Proof(leaf, index, tuple(path), note).receipt()
@@ -258,7 +258,7 @@ class LogView:
 
             def root_of(size: int) -> bytes:
                 with self._named(), self._reader:
-                    return root(tile_reader(tx.tile, size, self._cache), size)
+                    return root(tile_reader(tx.whole_tile, size, self._cache), size)
 
             near = self._near.find(tx.recoveries, fingerprint, size, root_of)
             found = self._found(tx, near[:MAX_FOUND])

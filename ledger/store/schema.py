@@ -36,6 +36,7 @@ tiles_table = sa.Table(
     sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("hashes", Bytes, nullable=False),
+    sa.Column("middle", Bytes, nullable=True),
 )
 tail_table = sa.Table(
     "tail",

@@ -21,7 +21,7 @@ from assay.ledger.store.schema import (
     tiles_table,
 )
 from assay.ledger.store.values import number, raw, text
-from assay.ledger.tlog.tiles import TILE_WIDTH, Changed
+from assay.ledger.tlog.tiles import MIDDLE, TILE_BYTES, TILE_WIDTH, Changed, subtree_roots
 from assay.provenance.errors import LedgerError
 
 MISSING_HINT = "create it with: assay ledger init, or a whole workspace with: assay init"
@@ -89,7 +89,7 @@ def _statements(dialect: str) -> _Statements:
         "add_key": sa.insert(keys_table),
         "leaf": sa.select(entries.data).where(entries.idx == first),
         "leaves": leaves.order_by(entries.idx),
-        "tile": sa.select(tiles.hashes).where(tiles.level == first, tiles.number == last),
+        "tile": sa.select(tiles.hashes, tiles.middle).where(tiles.level == first, tiles.number == last),
         "keys": some_keys,
         "keys_after": some_keys.where(after),
     }
@@ -185,7 +185,10 @@ class Transaction:
         for level, place in changed.replaced:
             self._connection.execute(sa.delete(tiles_table).where(c.level == level, c.number == place))
         if changed.tiles:
-            rows = [{"level": at[0], "number": at[1], "hashes": data} for at, data in changed.tiles.items()]
+            rows = [
+                {"level": level, "number": place, "hashes": data, "middle": middle_of(level, data)}
+                for (level, place), data in changed.tiles.items()
+            ]
             self._connection.execute(sa.insert(tiles_table), rows)
         if changed.sealed:
             self._connection.execute(sa.delete(tail_table))
@@ -194,9 +197,14 @@ class Transaction:
 
     def tile(self, level: int, number: int) -> bytes:
         """Return a tile's hashes, empty if the log does not have it."""
+        return self.whole_tile(level, number)[:TILE_BYTES]
+
+    def whole_tile(self, level: int, number: int) -> bytes:
+        """Return a tile's hashes, followed by those of its middle level where they are kept."""
         row = self._one(self._sql.tile, level, number)
         if row is not None or level:
-            return raw(row[0]) if row else b""
+            hashes = raw(row[0]) if row else b""
+            return hashes + raw(row[1] or b"") if len(hashes) == TILE_BYTES else hashes
         rows = [row for row in self.tail() if row[0] // TILE_WIDTH == number]
         whole = [idx for idx, _ in rows] == [number * TILE_WIDTH + at for at in range(len(rows))]
         return b"".join(hash_ for _, hash_ in rows) if whole else b""
@@ -244,7 +252,7 @@ class Transaction:
         return int(self._connection.execute(query).scalar_one())
 
     def keys(self, run: int, below: int) -> Iterator[list[tuple[int, int]]]:
-        """Iterate over the (key, index) rows of a run for entries before ``below``, in order of keys, many at a time."""
+        """Iterate over the (key, index) rows of a run for entries before ``below``, in order, many at a time."""
         rows = self._all(self._sql.keys, run, below, _LAST)
         while rows:
             yield rows
@@ -274,3 +282,11 @@ class Transaction:
             return []
         found = list(self._connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars())
         return [] if found == ["ok"] else [str(line) for line in found]
+
+
+def middle_of(level: int, hashes: bytes) -> bytes | None:
+    """Return the roots of the 16-leaf subtrees of a full tile of level 0, None for any other tile.
+
+    Upper tiles are few, and stay in memory with all that was made of them.
+    """
+    return subtree_roots(hashes)[MIDDLE] if not level and len(hashes) == TILE_BYTES else None

@@ -7,32 +7,57 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from assay.ledger.tlog.merkle import HASH_SIZE, Frontier, Node
+from assay.ledger.tlog.merkle import HASH_SIZE, Frontier, Node, node_hash
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
+TILE_BYTES = TILE_WIDTH * HASH_SIZE
+MIDDLE = TILE_HEIGHT // 2
+"""The level within a tile whose hashes may be kept beside it, so that a proof needs few of the 255 hashes inside."""
 
 Fetch = Callable[[int, int], bytes]
-"""``fetch(level, number)``: the stored bytes of a tile, at least as wide as asked for, or ``b""``."""
+"""``fetch(level, number)``: the stored bytes of a tile, at least as wide as asked for, or ``b""``.
+
+A full tile may be followed by the 16 roots of its 16-leaf subtrees."""
+
+
+class Tile:
+    """The hashes of a tile and, made when they are asked for, those of the levels within it."""
+
+    __slots__ = ("_known", "_levels")
+
+    def __init__(self, hashes: bytes, middle: bytes) -> None:
+        self._levels = {0: hashes, MIDDLE: middle} if middle else {0: hashes}
+        self._known: dict[tuple[int, int], bytes] = {}
+
+    def hash(self, height: int, at: int) -> bytes:
+        """Return the root of the complete subtree ``at`` of 2^height of the tile's hashes; 0 <= height < 8."""
+        if level := self._levels.get(height):
+            return level[at * HASH_SIZE : (at + 1) * HASH_SIZE]
+        found = self._known.get((height, at))
+        if found is None:
+            found = node_hash(self.hash(height - 1, 2 * at), self.hash(height - 1, 2 * at + 1))
+            self._known[height, at] = found
+        return found
 
 
 class TileCache:
-    """The most recently used tiles of one log with their inner levels; 16 KiB of hashes a tile at most."""
+    """The most recently used tiles of one log; 32 KiB a tile at most."""
 
     def __init__(self, tiles: int = 256) -> None:
         self._limit = tiles
-        self._held: OrderedDict[tuple[int, int, int], list[bytes]] = OrderedDict()
+        self._held: OrderedDict[tuple[int, int, int], Tile] = OrderedDict()
 
-    def get(self, key: tuple[int, int, int]) -> list[bytes] | None:
-        """Return the expanded tile (level, number, width), marking it as used."""
+    def get(self, key: tuple[int, int, int]) -> Tile | None:
+        """Return the tile (level, number, width), marking it as used."""
         found = self._held.get(key)
         if found is not None:
             self._held.move_to_end(key)
         return found
 
-    def put(self, key: tuple[int, int, int], levels: list[bytes]) -> None:
-        """Keep an expanded tile, dropping the one unused for longest."""
-        self._held[key] = levels
+    def put(self, key: tuple[int, int, int], tile: Tile) -> None:
+        """Keep a tile, dropping the one unused for longest."""
+        self._held[key] = tile
         while len(self._held) > self._limit:
             self._held.popitem(last=False)
 
@@ -64,22 +89,23 @@ def tile_reader(fetch: Fetch, size: int, cache: TileCache) -> Node:
     cache: in an append-only log the hashes under one name never change.
     """
 
-    def expanded(level: int, number: int) -> list[bytes]:
+    def tile(level: int, number: int) -> Tile:
         width = width_at(size, level, number)
         key = (level, number, width)
-        levels = cache.get(key)
-        if levels is None:
+        found = cache.get(key)
+        if found is None:
             data = fetch(level, number)
             if len(data) < width * HASH_SIZE or not width:
                 raise ValueError(f"tile {level}/{number} is missing or too short")
-            levels = subtree_roots(data[: width * HASH_SIZE])
-            cache.put(key, levels)
-        return levels
+            whole = width == TILE_WIDTH and len(data) == TILE_BYTES + (TILE_BYTES >> MIDDLE)
+            found = Tile(data[: width * HASH_SIZE], data[TILE_BYTES:] if whole else b"")
+            cache.put(key, found)
+        return found
 
     def node(level: int, index: int) -> bytes:
         tile_level, height = divmod(level, TILE_HEIGHT)
         number, at = divmod(index, TILE_WIDTH >> height)
-        return expanded(tile_level, number)[height][at * HASH_SIZE : (at + 1) * HASH_SIZE]
+        return tile(tile_level, number).hash(height, at)
 
     return node
 
@@ -130,7 +156,7 @@ class Edge:
             tile = self._open.setdefault(level, bytearray())
             tile += done
             self._touched.add(level)
-            if len(tile) == TILE_WIDTH * HASH_SIZE:
+            if len(tile) == TILE_BYTES:
                 self._full[level, index >> TILE_HEIGHT * (level + 1)] = bytes(self._open.pop(level))
 
     def take(self) -> Changed:

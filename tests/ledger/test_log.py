@@ -369,9 +369,10 @@ FAULTS = {
     "DELETE FROM tail WHERE idx = 550": "the hashes of the last 88 entries are incomplete",
     "INSERT INTO tail VALUES (3, zeroblob(32))": "the hashes of the last 88 entries are incomplete",
     "UPDATE tiles SET hashes = zeroblob(8192) WHERE level = 0 AND number = 1": "tile 0/1: the hash of entry",
+    "UPDATE tiles SET middle = zeroblob(512) WHERE number = 1": "tile 0/1: the hashes kept of its middle",
     "UPDATE tiles SET hashes = zeroblob(64) WHERE level = 1": "tile 1/0: hash 0 does not follow",
     "DELETE FROM tiles WHERE level = 1": "tile 1/0 has 0 bytes",
-    "INSERT INTO tiles VALUES (3, 0, zeroblob(32))": "1 tiles are stored",
+    "INSERT INTO tiles VALUES (3, 0, zeroblob(32), NULL)": "1 tiles are stored",
     "UPDATE log SET size = 599": "the head's columns were changed",
     "UPDATE log SET root = zeroblob(32)": "the head's columns were changed",
     "UPDATE log SET note = replace(note, '600', '599')": "the head's signature does not verify",
@@ -505,6 +506,22 @@ def test_a_restored_older_copy_is_not_shown_to_others(url, log, signer):
         assert restored.find_digest(entry(3).digest)
         with pytest.raises(LedgerError, match="an older copy was restored"):
             restored.offered()
+
+
+def test_a_log_across_the_ends_of_runs_and_spans_finds_and_proves_all(url, log):
+    """Look-up keys are kept by runs of 4,096 entries, which become one when 65,536 are full."""
+    log.append_many([(entry(number), None) for number in range(65_500)])
+    for number in range(65_500, 65_600, 20):
+        log.append_many([(entry(number + at), None) for at in range(20)])
+    with sqlite3.connect(file_of(url)) as connection:
+        assert connection.execute("SELECT DISTINCT run FROM keys").fetchall() == [(0,), (65_536,)]
+    connection.close()
+    for number in (0, 4095, 4096, 61_440, 65_535, 65_536, 65_599):
+        assert [found.receipt.index for found in log.find_digest(entry(number).digest)] == [number]
+        assert log.verify_receipt(log.receipt(number)) == ""
+    assert log.check() == []
+    tamper(url, "UPDATE keys SET run = 4096 WHERE idx = 5")
+    assert any("entry 5: 3 of its look-up keys are missing" in line for line in log.check())
 
 
 def test_entries_submitted_together_share_commits_and_keep_their_order(log):

@@ -22,6 +22,7 @@ def upgrade() -> None:
     """Make the new tables, fill them from what schema 1 holds, drop its look-up columns."""
     keys, tail = _new_tables()
     op.add_column("recoveries", sa.Column("bindings", sa.Text, nullable=True))
+    op.add_column("tiles", sa.Column("middle", sa.LargeBinary, nullable=True))
     op.create_table(
         "prints",
         sa.Column("idx", _index, primary_key=True, autoincrement=False),
