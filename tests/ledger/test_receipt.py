@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from assay.ledger.log import SqlLog
-from assay.ledger.tlog.note import NoteSigner
+from assay.ledger.tlog.cosignature import ED25519_COSIGNATURE, Cosigner
+from assay.ledger.tlog.note import NoteSigner, Verifier, key_id, signature_line
+from assay.ledger.tlog.policy import TlogPolicy
 from assay.ledger.tlog.proof import Proof, read_receipt, verify_receipt
 from assay.provenance.errors import AssayError, MalformedError
 
@@ -104,3 +106,23 @@ def test_a_broken_receipt_is_refused_in_words(name, receipt, signer):
 def test_a_receipt_without_its_entry_says_so(receipt):
     with pytest.raises(MalformedError, match="does not carry its entry"):
         read_receipt(broken(receipt.text)["no extra"])
+
+
+def test_every_line_of_a_known_key_must_hold_and_the_first_one_s_time_counts(receipt, signer):
+    witness = Cosigner.from_seed("witness.example/w", ED25519_COSIGNATURE, bytes(32))
+    policy = TlogPolicy.parse(f"log {signer.vkey}\nwitness w {witness.key.vkey}\nquorum w\n".encode())
+    note = Proof.from_text(receipt.text).note
+    text = note.rpartition("\n\n")[0] + "\n"
+    first, second = witness.cosign(text, 5), witness.cosign(text, 9)
+    wrong = [
+        signature_line(witness.key.name, witness.key.id, bytes(72)),
+        signature_line(signer.name, Verifier.parse(signer.vkey).id, bytes(64)),
+    ]
+    assert verify_receipt(receipt.text + first + second, policy) == ""
+    assert policy.examine(note + first + second).witnesses == {"w": 5}
+    for line in wrong:
+        for lines in (first + line, line + first):
+            assert "is wrong" in verify_receipt(receipt.text + lines, policy)
+    # Of a type that nobody knows, under a known name: another key id, so nobody's.
+    stranger = signature_line(signer.name, key_id(signer.name, 9, bytes(32)), b"?")
+    assert verify_receipt(receipt.text + stranger + first, policy) == ""
