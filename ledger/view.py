@@ -119,6 +119,17 @@ class LogView:
                 raise UsageError(f"a tree of {size} leaves has no earlier tree of {old}")
             return consistency_proof(self._tree(tx, size), old, size)
 
+    def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
+        """Return PATH(index, D[size]) of RFC 6962 section 2.1.1, by default in the head's tree; not yet verified.
+
+        Raises UsageError unless 0 <= index < size <= the log's size.
+        """
+        with self._store.reading() as tx, self._named(), self._reader:
+            size = tx.head().size if size is None else size
+            if not 0 <= index < size:
+                raise UsageError(f"there is no entry {index} in a tree of {size}")
+            return inclusion_proof(self._tree(tx, size), index, size)
+
     def tile(self, level: int, number: int) -> bytes:
         """Return a tile of the head's tree as C2SP tlog-tiles has it, empty where that tree has none."""
         with self._store.reading() as tx:

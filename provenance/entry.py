@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.provenance.asset import Digest
-from assay.provenance.canonical import canonical, json_object, sha256_of, text_of
+from assay.provenance.canonical import canonical, json_object, plain, sha256_of, text_of
 from assay.provenance.errors import LedgerError, MalformedError, UsageError
 from assay.provenance.mark import Mark
 from assay.provenance.text import safe_text
@@ -58,7 +58,7 @@ class Entry:
         for name in ("manifest_label", "source_type", "generator"):
             if getattr(self, name):
                 document[name] = getattr(self, name)
-        data = canonical(document)
+        data = plain(document)
         if len(data) > MAX_ENTRY_BYTES:
             raise LedgerError(
                 f"the ledger entry has {len(data)} bytes, more than {MAX_ENTRY_BYTES}",
