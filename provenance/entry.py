@@ -41,7 +41,9 @@ class Entry:
     generator: str = ""
 
     def to_bytes(self) -> bytes:
-        """Return the canonical leaf bytes; raises LedgerError over 65,535 bytes."""
+        """Return the canonical leaf bytes; raises LedgerError over 65,535 bytes, UsageError on what is no size."""
+        if not 0 <= self.size < MAX_SIZE:
+            raise UsageError(f"not the size of a file: {self.size}")
         document: dict[str, Any] = {
             "type": ENTRY_TYPE,
             "digest": str(self.digest),
