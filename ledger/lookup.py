@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from assay.provenance.entry import Recovery
+from assay.provenance.event import MAX_SUBJECTS
 from assay.provenance.leaf import Leaf
 
 KEY_BITS = 64
@@ -47,17 +48,25 @@ _USUAL = re.compile(
     rb'(?:,"recovery":%(hash)s)?(?:,"signer":%(hash)s)?,"size":(?:0|[1-9][0-9]{0,14})(?:,"source_type":%(plain)s)?'
     rb',"time":%(plain)s,"type":"assay\.entry/v1"\}' % {b"plain": _PLAIN, b"hash": _HASH}
 )
+_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
+_EVENT = re.compile(
+    rb'\{"actor":%(hash)s,"statement":%(hash)s,"subjects":\[(?P<subjects>%(hash)s(?:,%(hash)s){0,%(more)d})\]'
+    rb',"type":"assay\.event/v1"\}' % {b"hash": _HASH, b"more": MAX_SUBJECTS - 1}
+)
 
 
 def usual_names(leaf: bytes) -> tuple[bytes, ...] | None:
-    """Return the "<kind>:<value>" names whose hashes are the keys of a leaf, where it is a plain entry.
+    """Return the "<kind>:<value>" names whose hashes are the keys of a leaf, where it is plainly written.
 
-    None where it is anything else, which may still be an entry: only a parser can tell. An audit reads
+    None where it is anything else, which may still be a leaf: only a parser can tell. An audit reads
     millions of leaves, and parsing them takes longer than hashing them.
     """
     found = _USUAL.fullmatch(leaf)
     if found is None:
-        return None
+        about = _EVENT.fullmatch(leaf)
+        return (
+            tuple(b"event:" + d for d in dict.fromkeys(_DIGEST.findall(about["subjects"]))) if about else None
+        )
     digest, label, id_, scheme = found.group("digest", "label", "id", "scheme")
     names = [b"digest:" + digest]
     if label:
