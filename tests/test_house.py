@@ -40,6 +40,7 @@ HOMES = {
         "ledger.store.kept",
         "ledger.store.schema",
         "ledger.store.transaction",
+        "ledger.store.values",
         "ledger.migrations.versions.v0001_first",
         "ledger.migrations.versions.v0002_keys",
     },
