@@ -22,8 +22,8 @@ from assay.provenance.claim import Claim
 from assay.provenance.files.picture import load_codecs
 from assay.provenance.keys.signers import write_key
 from assay.provenance.report import Report
-from assay.provenance.sign import Signed
 from assay.provenance.settings import KEYS
+from assay.provenance.sign import Signed
 from assay.provenance.workspace import SignOptions, Workspace
 
 from .authority import Server, authority

@@ -28,7 +28,8 @@ MODULES = {
     path: f"assay.{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}".removesuffix(".__init__")
     for room in ROOMS
     for path in sorted((ROOT / room).rglob("*.py"))
-    if not {"__pycache__", "data"} & set(path.parts)  # programs that go along with a bundle are data: they print
+    if not {"__pycache__", "data"}
+    & set(path.parts)  # programs that go along with a bundle are data: they print
 }
 MAX_LINES = 450
 """The house says about 400; this is where about ends."""
@@ -301,10 +302,11 @@ def commands(command=assay, path=("assay",)):
 ALL = dict(commands())
 PROMISED = {
     "demo", "init", "sign", "verify", "inspect", "watermark embed", "watermark read", "ledger init", "ledger append",
-    "ledger find", "ledger receipt", "ledger check", "ledger key", "ledger upgrade", "ledger anchor", "ledger anchors", "ledger export",
-    "trust add", "trust list", "trust remove", "keys new", "keys show",
-    "ledger event record", "ledger event list", "ledger event check",
-    "ledger witness ask", "ledger witness new", "ledger witness serve", "plugins", "config show", "completion",
+    "ledger find", "ledger receipt", "ledger check", "ledger key", "ledger upgrade", "ledger export", "ledger publish",
+    "ledger import", "ledger serve", "ledger token new", "ledger anchor", "ledger anchors", "ledger contract deploy",
+    "ledger contract show", "ledger event record", "ledger event list", "ledger event check", "ledger witness ask",
+    "ledger witness new", "ledger witness serve", "trust add", "trust list", "trust remove", "keys new", "keys show",
+    "plugins", "config show", "completion",
 }  # fmt: skip
 
 

@@ -137,6 +137,4 @@ def test_a_stray_row_in_the_look_up_table_is_counted(log, records, url):
     log.close()
     tamper(url, f"INSERT INTO prints (idx, pdq) VALUES (5, x'{'00' * 32}')")
     with SqlLog.open(url, ORIGIN, vkeys=(log._vkeys[0],)) as again:
-        assert again.check() == [
-            "fingerprints of 1 entries follow from no recovery record"
-        ]
+        assert again.check() == ["fingerprints of 1 entries follow from no recovery record"]
