@@ -96,6 +96,11 @@ def progress(ctx: click.Context, what: str, total: int) -> Iterator[Any]:
         yield lambda: bar.advance(task)
 
 
+def entry_index(what: str) -> int | None:
+    """Return the index of an entry that ``what`` is; None where it must mean something else, a file for instance."""
+    return int(what) if what.isascii() and what.isdigit() and len(what) < 20 else None
+
+
 def outputs(sources: tuple[Path, ...], out: Path) -> list[tuple[Path, Path]]:
     """Pair inputs with outputs: one file to a file, several into a folder.
 

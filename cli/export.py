@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assay.cli.door import emit, json_option, open_workspace, talk
+from assay.cli.door import emit, entry_index, json_option, open_workspace, talk
 
 if TYPE_CHECKING:
     from assay.ledger.custody.bundle import Item, Witnessed
@@ -88,8 +88,9 @@ def _items(workspace: Workspace, log: SqlLog, what: str, with_media: bool) -> It
     from assay.provenance.errors import UsageError
     from assay.provenance.files.sniff import open_asset
 
-    if what.isascii() and what.isdigit() and len(what) < 20:
-        yield Item(int(what))
+    index = entry_index(what)
+    if index is not None:
+        yield Item(index)
         return
     media = None
     if what.startswith("sha256:"):

@@ -63,6 +63,7 @@ def append(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
       assay ledger append archive/*.jpg --json
     """
     from assay.provenance.records import append_file
+    from assay.provenance.text import safe_text
 
     workspace = open_workspace(ctx)
     for path in paths:
@@ -70,7 +71,7 @@ def append(ctx: click.Context, paths: tuple[Path, ...], as_json: bool) -> None:
         if as_json:
             emit({"index": entry.index, "leaf_hash": entry.leaf_hash.hex(), "receipt": entry.text})
         else:
-            click.echo(f"{entry.index}  {entry.entry.digest}  {path}")
+            click.echo(f"{entry.index}  {entry.entry.digest}  {safe_text(path)}")
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 import click
 
@@ -66,4 +67,9 @@ def run() -> None:
     """Run the command line; errors become one message and an exit code, never a traceback."""
     from assay.cli.failure import guarded
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, TextIOWrapper
+        ):  # a character that it has not is spelt out, and no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(guarded(assay))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli.cose import check_cose, write_cose
-from assay.cli.door import emit, json_option, open_workspace
+from assay.cli.door import emit, entry_index, json_option, open_workspace
 from assay.cli.witness import read_policy, said_time
 
 if TYPE_CHECKING:
@@ -54,15 +54,16 @@ def receipt(
       assay ledger receipt signed.jpg.tlog-proof --policy agency.policy
       assay ledger receipt 12 --cose -o 12.cbor
     """
+    index = entry_index(what)
     if cose or out:
-        if not (cose and out and what.isdigit()):
+        if not cose or not out or index is None:
             raise click.UsageError("a COSE receipt needs an entry's index, --cose and --out FILE")
-        write_cose(ctx, int(what), out, as_json)
+        write_cose(ctx, index, out, as_json)
         return
     if what.endswith(".cbor"):
         ctx.exit(check_cose(ctx, Path(what), path, entry, policy, as_json))
-    if what.isdigit() and policy is None:
-        _print(open_workspace(ctx), int(what), as_json)
+    if index is not None and policy is None:
+        _print(open_workspace(ctx), index, as_json)
         return
     from assay.ledger.tlog.proof import read_receipt
     from assay.provenance.records import check_receipt
@@ -93,7 +94,7 @@ def _print(workspace: Workspace, index: int, as_json: bool) -> None:
     if as_json:
         emit({"index": found.index, "leaf_hash": found.leaf_hash.hex(), "receipt": found.text})
     else:
-        click.echo(found.text, nl=False)
+        click.echo(found.text.encode(), nl=False)  # a receipt is UTF-8, whatever the terminal is
 
 
 class Judge:

@@ -81,6 +81,8 @@ def _check_head(tx: Transaction, head: Head, origin: str, vkeys: Sequence[str], 
         return
     if checkpoint.origin != origin:
         problems.add(f"the head is signed for the ledger {checkpoint.origin}, not {origin}")
+    if head.origin != origin or head.vkey not in vkeys:
+        problems.add("the head's columns were changed: they name another ledger or key")
     if (checkpoint.size, checkpoint.root) != (head.size, head.root):
         problems.add("the head's columns were changed: they differ from its signed checkpoint")
 
@@ -213,17 +215,20 @@ def _name_keys(tx: Transaction, size: int, surplus: int, problems: Problems) -> 
 
 def _check_kept(tx: Transaction, head: Head, origin: str, vkeys: Sequence[str], problems: Problems) -> None:
     """Compare cosigned checkpoints and anchored ones with this tree."""
-    known = [("the cosigned checkpoint", note) for _, note in tx.checkpoints.all()]
+    known = [("the cosigned checkpoint", note, size, None) for size, note in tx.checkpoints.all()]
     try:
-        known += [(f"the checkpoint of anchor {r.id}", r.checkpoint) for _, r in tx.anchors.all()]
+        anchors = [record for _, record in tx.anchors.all()]
+        known += [(f"the checkpoint of anchor {r.id}", r.checkpoint, r.size, r.root) for r in anchors]
     except AssayError as error:
         problems.add(error.message)
-    for name, note in known:
+    for name, note, size, kept_root in known:
         try:
             checkpoint = Checkpoint.open(note, vkeys)
         except AssayError as error:
             problems.add(f"{name} cannot be trusted: {error.message}")
             continue
+        if size != checkpoint.size or kept_root not in (None, checkpoint.root):
+            problems.add(f"{name} is of {checkpoint.size} entries; the columns beside it say something else")
         if checkpoint.origin != origin:
             problems.add(f"{name} is of the ledger {checkpoint.origin}, not {origin}")
         elif checkpoint.size > head.size:

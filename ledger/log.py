@@ -20,7 +20,7 @@ from assay.ledger.store.transaction import Head, Transaction
 from assay.ledger.tlog.merkle import (
     EMPTY_ROOT,
 )
-from assay.ledger.tlog.note import Checkpoint, Signer, merge_signatures, sign_note
+from assay.ledger.tlog.note import MAX_TREE_SIZE, Checkpoint, Signer, merge_signatures, sign_note
 from assay.ledger.tlog.tiles import tile_reader
 from assay.ledger.view import LogView
 from assay.ledger.writer import Pending, Writer
@@ -135,6 +135,7 @@ class SqlLog(LogView):
                 hint=CHECK_HINT,
             )
         with self._store.writing() as tx:
+            tx.head(lock=True)  # whoever else keeps a checkpoint now would lose its signatures, or ours
             kept = tx.checkpoints.get(checkpoint.size)
             merged = merge_signatures(kept, note) if kept else note
             tx.checkpoints.put(checkpoint.size, merged)
@@ -143,7 +144,7 @@ class SqlLog(LogView):
     def kept_checkpoint(self, size: int = 0) -> str | None:
         """Return the kept checkpoint of the largest size, None if there is none of at least ``size``."""
         with self._store.reading() as tx:
-            return tx.checkpoints.newest(size)
+            return tx.checkpoints.newest(min(size, MAX_TREE_SIZE))
 
     def journal(self, now: Callable[[], dt.datetime]) -> SqlJournal:
         """Return where anchors of this log keep their records; ``now`` dates changes."""
@@ -190,11 +191,12 @@ class SqlLog(LogView):
         Returns whether there was anything. Raises LedgerError on failure.
         """
         with self._store.writing() as tx:
+            size = tx.head(lock=True).size  # an append may be moving the keys to another run
             recovery = tx.recoveries.get(index)
             if recovery is None:
                 return False
             tx.recoveries.erase(index, recovery_bands(recovery))
-            tx.drop_keys(run_of(index, tx.head().size), index, stored(recovery_keys(recovery)))
+            tx.drop_keys(run_of(index, size), index, stored(recovery_keys(recovery)))
         self._near.forget()
         return True
 

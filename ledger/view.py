@@ -141,7 +141,7 @@ class LogView:
         """Iterate over leaf bytes in order, on one view of the log; what is read is not verified."""
         with self._store.reading() as tx:
             size = tx.head().size
-            for _, data in tx.leaves(max(0, start), size if stop is None else min(stop, size)):
+            for _, data in tx.leaves(min(max(0, start), size), size if stop is None else min(stop, size)):
                 yield data
 
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Leaf]]:

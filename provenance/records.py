@@ -110,6 +110,8 @@ def find(workspace: Workspace, what: str) -> list[tuple[str, Found]]:
     looks like a file and is none, MalformedError for an ISCC that is none of a picture.
     """
     log = workspace.log
+    if not _is_text(what):
+        return _find_file(workspace, Path(what))
     if what.startswith("sha256:"):
         return [("digest", f) for f in log.find_digest(Digest.parse(what))]
     if what.startswith(("urn:", "contentauth:")):
@@ -126,6 +128,15 @@ def find(workspace: Workspace, what: str) -> list[tuple[str, Found]]:
     ):
         return [("watermark", f) for f in log.find_mark(Mark(scheme, value))]
     return _find_file(workspace, Path(what))
+
+
+def _is_text(what: str) -> bool:
+    """Say whether an argument is Unicode: a file's name may be other bytes, a digest or a name may not."""
+    try:
+        what.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _find_code(workspace: Workspace, text: str) -> list[tuple[str, Found]]:

@@ -67,12 +67,23 @@ def read_settings(path: Path) -> Settings:
     anchors = document.get("anchors", {})
     if not isinstance(anchors, dict) or not all(isinstance(table, dict) for table in anchors.values()):
         raise ConfigurationError("anchors are tables, as in [anchors.tsa]", path=path)
+    _check_types(document, path)
     try:
         if "read_marks" in document:
             document["read_marks"] = tuple(document["read_marks"])
         return Settings(**document)
     except TypeError as error:
         raise ConfigurationError(f"the settings are incomplete: {error}", path=path) from error
+
+
+def _check_types(document: Mapping[str, Any], path: Path) -> None:
+    """Raise ConfigurationError where a setting is of another type than its own."""
+    for name, value in document.items():
+        if name == "read_marks":
+            if not isinstance(value, list) or not all(isinstance(mark, str) for mark in value):
+                raise ConfigurationError("read_marks is a list of schemes", path=path)
+        elif name != "anchors" and not isinstance(value, str):
+            raise ConfigurationError(f"{name} is a string in quotes", path=path)
 
 
 def read_witnesses(home: Path, settings: Settings) -> list[bytes]:

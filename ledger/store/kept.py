@@ -23,6 +23,8 @@ from assay.provenance.entry import Fingerprint, Recovery
 from assay.provenance.errors import LedgerError
 
 _PAGE = 64
+LAST_INDEX = (1 << 63) - 1
+"""Largest index that a column holds."""
 _BANDS = 32768
 _PRINTS = {"pdq": prints_table.c.pdq, "io.iscc.v0": prints_table.c.iscc}
 
@@ -54,6 +56,8 @@ class RecoveryRows:
 
     def get(self, idx: int) -> Recovery | None:
         """Return what is kept for an entry, None if nothing is or it was erased."""
+        if not 0 <= idx <= LAST_INDEX:
+            return None
         query = sa.select(recoveries_table).where(recoveries_table.c.idx == idx)
         row = self._connection.execute(query).one_or_none()
         return None if row is None else _recovery(row)
@@ -87,6 +91,7 @@ class RecoveryRows:
 
     def fingerprints(self, start: int = 0, limit: int | None = None) -> Iterator[tuple[int, str, bytes]]:
         """Iterate over (index, algorithm, value) of what is looked up near, from an index on, in order."""
+        start = min(start, LAST_INDEX)
         query = sa.select(prints_table.c.idx, *_PRINTS.values()).where(prints_table.c.idx >= start)
         rows = self._connection.execute(query.order_by(prints_table.c.idx).limit(limit))
         yield from islice(

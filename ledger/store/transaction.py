@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from assay.ledger.store.kept import AnchorRows, CheckpointRows, RecoveryRows
+from assay.ledger.store.kept import LAST_INDEX, AnchorRows, CheckpointRows, RecoveryRows
 from assay.ledger.store.schema import (
     SCHEMA,
+    TRIPWIRES,
     entries_table,
     keys_table,
     log_table,
@@ -23,11 +24,11 @@ from assay.ledger.store.schema import (
 from assay.ledger.store.values import number, raw, text
 from assay.ledger.tlog.tiles import MIDDLE, TILE_BYTES, TILE_WIDTH, Changed, subtree_roots
 from assay.provenance.errors import LedgerError
+from assay.provenance.text import safe_text
 
 MISSING_HINT = "create it with: assay ledger init, or a whole workspace with: assay init"
 _CHUNK = 4096
 _KEYS = 32768
-_LAST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,10 @@ def _statements(dialect: str) -> _Statements:
     )
     first: sa.BindParameter[int] = sa.bindparam("first")
     last: sa.BindParameter[int] = sa.bindparam("last")
-    leaves = sa.select(entries.idx, entries.data).where(entries.idx >= first, entries.idx < last)
+    leaves = sa.select(entries.idx, entries.data).where(entries.idx.between(first, last))
     run: sa.BindParameter[int] = sa.bindparam("run")
     # in SQLite any text is larger than any number, and no key
-    some_keys = sa.select(keys.key, keys.idx).where(keys.run == run, keys.idx < last, keys.key <= _LAST)
+    some_keys = sa.select(keys.key, keys.idx).where(keys.run == run, keys.idx < last, keys.key <= LAST_INDEX)
     some_keys = some_keys.order_by(keys.key, keys.idx)
     after = sa.and_(keys.key >= first, sa.or_(keys.key > first, keys.idx > sa.bindparam("index")))
     statements = {
@@ -130,7 +131,7 @@ class Transaction:
         schema = self._connection.execute(sa.select(log_table.c.schema)).scalar()
         if schema is None:
             raise LedgerError("the database holds no ledger", hint=MISSING_HINT)
-        return int(schema)
+        return number(schema)
 
     def has_revision(self) -> bool:
         """Say whether the tables were made by, or for, migrations."""
@@ -144,6 +145,7 @@ class Transaction:
         if row is None:
             raise LedgerError("the database holds no ledger", hint=MISSING_HINT)
         schema, origin, vkey, size, root, note = row
+        schema = number(schema)
         if schema != SCHEMA:
             hint = "bring it up to date with: assay ledger upgrade" if schema < SCHEMA else "update Assay"
             raise LedgerError(
@@ -171,11 +173,15 @@ class Transaction:
 
     def leaves(self, start: int, stop: int | None) -> Iterator[tuple[int, bytes]]:
         """Iterate over stored (index, leaf bytes) in [start, stop) in order, without a stop over all."""
-        end = _LAST if stop is None else stop
+        end = LAST_INDEX if stop is None else stop - 1
         rows = self._all(self._sql.leaves, start, end)
         while rows:
             yield from ((idx, raw(data)) for idx, data in rows)
-            rows = self._all(self._sql.leaves, rows[-1][0] + 1, end) if len(rows) == _CHUNK else []
+            rows = (
+                self._all(self._sql.leaves, rows[-1][0] + 1, end)
+                if len(rows) == _CHUNK and rows[-1][0] < end
+                else []
+            )
 
     # Tiles
 
@@ -247,18 +253,18 @@ class Transaction:
     def stray_keys(self, size: int) -> int:
         """Return how many rows of keys lead to no entry before ``size``, or have a key that is no 64-bit number."""
         c = keys_table.c  # in SQLite any text is larger than any number
-        strays = sa.or_(c.idx < 0, c.idx >= size, c.key > _LAST)
+        strays = sa.or_(c.idx < 0, c.idx >= size, c.key > LAST_INDEX)
         query = sa.select(sa.func.count()).select_from(keys_table).where(strays)
         return int(self._connection.execute(query).scalar_one())
 
     def keys(self, run: int, below: int) -> Iterator[list[tuple[int, int]]]:
         """Iterate over the (key, index) rows of a run for entries before ``below``, in order, many at a time."""
-        rows = self._all(self._sql.keys, run, below, _LAST)
+        rows = self._all(self._sql.keys, run, below, LAST_INDEX)
         while rows:
             yield rows
             key, idx = rows[-1]
             rows = (
-                self._all(self._sql.keys_after, run, below, _LAST, key, key, idx)
+                self._all(self._sql.keys_after, run, below, LAST_INDEX, key, key, idx)
                 if len(rows) == _KEYS
                 else []
             )
@@ -281,7 +287,18 @@ class Transaction:
         if self._connection.dialect.name != "sqlite":
             return []
         found = list(self._connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars())
-        return [] if found == ["ok"] else [str(line) for line in found]
+        return [str(line) for line in found if line != "ok"] + self._planted()
+
+    def _planted(self) -> list[str]:
+        """Name triggers and views that are not the ledger's: they change what is written, or what is read."""
+        query = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')"
+        rows = self._connection.exec_driver_sql(query).all()
+        known = TRIPWIRES["sqlite"]
+        return [
+            f"a {kind} that is not the ledger's: {safe_text(name, 80)}"
+            for kind, name, sql in rows
+            if sql not in known
+        ]
 
 
 def middle_of(level: int, hashes: bytes) -> bytes | None:

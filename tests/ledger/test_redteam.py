@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +18,8 @@ import pytest
 from assay.ledger import apart
 from assay.ledger.log import SqlLog
 from assay.ledger.store.database import Store
+from assay.ledger.tlog.note import Checkpoint
+from assay.provenance.anchor import AnchorRecord
 from assay.provenance.entry import Fingerprint
 from assay.provenance.errors import LedgerError, UsageError
 
@@ -196,3 +200,113 @@ def test_the_copy_made_before_an_upgrade_is_its_owners_and_whole(url, log):
         Store.open(f"sqlite:///{copy.parent}/no-ledger.db").copy(".old")
     names = {path.name.partition("-")[0] for path in copy.parent.iterdir()}
     assert names == {"ledger.db", "ledger.db.old", "no"}  # nothing half made is left
+
+
+SILENT = (
+    ("UPDATE log SET schema = 'text'", "schema version"),
+    ("UPDATE checkpoints SET size = 250", "the columns beside it say something else"),
+    ("UPDATE anchors SET size = 200", "the columns beside it say something else"),
+    ("UPDATE anchors SET root = zeroblob(32)", "the columns beside it say something else"),
+    ("UPDATE anchors SET root = ''", "the columns beside it say something else"),
+    ("INSERT INTO entries SELECT 9223372036854775807, data FROM entries WHERE idx = 3", "beyond the signed head"),
+    ("DROP TABLE bands", "lacks one of its tables"),
+    ("ALTER TABLE tiles RENAME COLUMN hashes TO h", "not as it was made"),
+    ("CREATE TRIGGER later AFTER INSERT ON entries BEGIN DELETE FROM keys; END", "trigger that is not the ledger's"),
+    ("CREATE VIEW later AS SELECT 1", "view that is not the ledger's"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("statement", "words"), SILENT)
+def test_a_change_that_no_look_up_would_notice_is_named(url, signer, statement, words):
+    with SqlLog.create(url, ORIGIN, signer) as log:
+        log.append_many(items(0, 300))
+        note = log.checkpoint()
+        log.keep_checkpoint(note)
+        tree = Checkpoint.peek(note)
+        record = AnchorRecord("a", "rfc3161", "t", tree.size, tree.root, note, "stamped", "", "", {})
+        log.journal(lambda: dt.datetime(2026, 11, 21, tzinfo=dt.UTC)).save(record)
+        assert log.check() == []
+    tamper(url, statement)
+    try:
+        with SqlLog.open(url, ORIGIN, signer) as log:
+            said = log.check()
+    except LedgerError as error:
+        said = [error.message]
+    assert any(words in line for line in said), said
+
+
+def test_numbers_that_no_column_holds_are_answered_like_any_other(log):
+    log.append(entry(0))
+    for huge in (1 << 63, 10**30):
+        with pytest.raises(UsageError, match="there is no entry"):
+            log.receipt(huge)
+        assert log.kept_checkpoint(huge) is None
+        assert log.recovery(huge) is None
+        assert not log.erase_recovery(huge)
+        assert list(log.leaves(huge, huge + 1)) == list(log.fingerprints(huge)) == []
+
+
+def run(home: Path, *args: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the command in a process of its own, as people do."""
+    command = [sys.executable, "-c", "from assay.cli.main import run; run()", "--home", str(home), *args]
+    return subprocess.run(command, capture_output=True, env={**os.environ, **environ}, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "note.txt").write_text("a note")
+    assert run(folder / "desk", "init").returncode == 0
+    assert run(folder / "desk", "ledger", "append", str(folder / "note.txt")).returncode == 0
+    return folder / "desk"
+
+
+class TestTheCommandLine:
+    """Whatever is typed gets an answer, and no traceback."""
+
+    @pytest.fixture
+    def home(self, made, tmp_path):
+        return Path(shutil.copytree(made, tmp_path / "desk"))
+
+    @pytest.mark.parametrize("what", ["²", "٣", "9" * 30, "9" * 5000, "9223372036854775807", "\udcff"])
+    def test_an_index_that_is_none(self, home, what):
+        for more in ((), ("--cose", "-o", f"{home}/out.cbor")):
+            done = run(home, "ledger", "receipt", what, *more)
+            assert done.returncode in (2, 4), done.stderr
+            assert b"our fault" not in done.stderr
+
+    def test_a_receipt_is_utf_8_on_any_terminal(self, home):
+        plain = run(home, "ledger", "receipt", "0").stdout
+        assert "\N{EM DASH} ".encode() in plain
+        assert run(home, "ledger", "receipt", "0", PYTHONIOENCODING="latin-1").stdout == plain
+
+    def test_a_file_name_steers_no_terminal_and_is_no_fault(self, home, tmp_path):
+        for name in ("\x1b[2Jred.txt", "\udcff.txt"):
+            (tmp_path / name).write_text(name, errors="surrogateescape")
+            done = run(home, "ledger", "append", str(tmp_path / name))
+            assert done.returncode == 0, done.stderr
+            assert b"\x1b" not in done.stdout
+
+    @pytest.mark.parametrize("what", ["urn:\udcff", "ISCC:\udcff", "a.\udcff:00", "sha256:\udcff"])
+    def test_what_is_no_text_is_looked_up_as_a_file(self, home, what):
+        done = run(home, "ledger", "find", what)
+        assert done.returncode == 4
+        assert b"does not exist" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("witnesses = 5", "witnesses is a string"),
+            ('watermark = ["a"]', "watermark is a string"),
+            ("read_marks = 5", "read_marks is a list"),
+            ("read_marks = [5]", "read_marks is a list"),
+            ("tsa = true", "tsa is a string"),
+        ],
+    )
+    def test_a_setting_of_another_type_is_named(self, home, line, words):
+        file = home / "assay.toml"
+        kept = [old for old in file.read_text().splitlines() if not old.startswith(line.split()[0])]
+        file.write_text("\n".join([*kept, line]))
+        done = run(home, "ledger", "check")
+        assert done.returncode == 5
+        assert words in done.stderr.decode()
