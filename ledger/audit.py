@@ -215,7 +215,9 @@ def _name_keys(tx: Transaction, size: int, surplus: int, problems: Problems) -> 
 
 def _check_kept(tx: Transaction, head: Head, origin: str, vkeys: Sequence[str], problems: Problems) -> None:
     """Compare cosigned checkpoints and anchored ones with this tree."""
-    known = [("the cosigned checkpoint", note, size, None) for size, note in tx.checkpoints.all()]
+    known: list[tuple[str, str, int, bytes | None]] = [
+        ("the cosigned checkpoint", note, size, None) for size, note in tx.checkpoints.all()
+    ]
     try:
         anchors = [record for _, record in tx.anchors.all()]
         known += [(f"the checkpoint of anchor {r.id}", r.checkpoint, r.size, r.root) for r in anchors]
