@@ -136,7 +136,7 @@ def _one_tile(
         own = b"".join([sha256(b"\x00" + data).digest() for _, data in leaves])
     kept, middle = _stored_tile(tx, start // TILE_WIDTH, size, found.problems)
     roots, right = _roots(kept)
-    if middle and middle != right:
+    if middle and right and middle != right:  # a tile that was not full when the audit began may be by now
         found.problems.add(
             f"tile 0/{start // TILE_WIDTH}: the hashes kept of its middle do not follow from it"
         )

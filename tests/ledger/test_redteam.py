@@ -18,6 +18,7 @@ import pytest
 from assay.ledger import apart
 from assay.ledger.log import SqlLog
 from assay.ledger.store.database import Store
+from assay.ledger.sweep import sweep
 from assay.ledger.tlog.note import Checkpoint
 from assay.provenance.anchor import AnchorRecord
 from assay.provenance.entry import Fingerprint
@@ -310,3 +311,13 @@ class TestTheCommandLine:
         done = run(home, "ledger", "check")
         assert done.returncode == 5
         assert words in done.stderr.decode()
+
+
+@pytest.mark.parametrize("stop", [1, 200, 256, 300, 511, 512, 600])
+def test_a_log_that_grows_under_an_audit_is_no_fault(log, stop):
+    """A child of a shared audit sees the log as it is later: the last tile may be full by then."""
+    log.append_many(items(0, 600))
+    with log._store.reading() as tx:
+        found = sweep(tx, 0, stop, seed=7)
+    assert found.problems == found.unlike == []
+    assert found.keys == found.kept
