@@ -25,6 +25,8 @@ def upgrade(url: str) -> tuple[int, Path | None]:
     try:
         with store.reading() as tx:
             old = tx.schema()
+        if old < 1:
+            raise LedgerError("the ledger's schema is no version", hint="restore the database from a copy")
         if old > SCHEMA:
             raise LedgerError(f"the ledger has schema {old}; this program uses {SCHEMA}", hint="update Assay")
         if old == SCHEMA:

@@ -24,6 +24,9 @@ GROUP = 8
 MAX_RECOVERIES_BYTES = GROUP * (MAX_RECORD_BYTES + 1024)
 MAX_PREFIX_BITS = 40
 """Longest look-up prefix that a server answers: it cannot be made to learn a whole key, not by mistake either."""
+MAX_ASKED_BITS = 24
+"""Longest look-up prefix that a client sends, enough for 20 billion entries: how many there are is the server's word,
+and one that signs for more than it has must not learn whole keys by it."""
 MATCHES = 32
 """Entries that a look-up prefix should at least match, if every entry had one key; most have three."""
 PAGE_RECEIPTS = 128
@@ -40,7 +43,7 @@ _HEX = re.compile(r"(?:[0-9a-f]{2})*")
 
 def prefix_bits(size: int) -> int:
     """Return how many bits of a look-up key to send to a log of ``size`` entries."""
-    return min(MAX_PREFIX_BITS, max(0, (size // MATCHES).bit_length() - 1))
+    return min(MAX_ASKED_BITS, max(0, (size // MATCHES).bit_length() - 1))
 
 
 def parse_json(data: bytes, what: str) -> Any:

@@ -101,6 +101,30 @@ def test_a_failed_upgrade_changes_nothing(old):
     assert ("keys",) not in sqlite3.connect(file).execute("SELECT name FROM sqlite_master").fetchall()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entries SET data = 'text' WHERE idx = 3",
+        f"UPDATE entries SET data = CAST('{'[' * 100_000}' AS BLOB) WHERE idx = 3",
+        "UPDATE tiles SET hashes = 'text' WHERE level = 0 AND number = 2",
+        "UPDATE log SET size = 'text'",
+        "UPDATE log SET schema = 'text'",
+    ],
+)
+def test_an_old_ledger_that_was_changed_is_upgraded_and_named_or_refused_in_words(old, signer, statement):
+    with sqlite3.connect(old.removeprefix("sqlite:///")) as db:
+        db.execute("DROP TRIGGER entries_no_update")
+        db.execute(statement)
+    db.close()
+    try:
+        upgrade(old)
+        with SqlLog.open(old, ORIGIN, signer) as log:
+            said = log.check()
+    except LedgerError as error:
+        said = [error.message]
+    assert said != []
+
+
 def test_a_newer_ledger_is_left_alone(url, log, signer):
     with sqlite3.connect(url.removeprefix("sqlite:///")) as db:
         db.execute("UPDATE log SET schema = 9")

@@ -10,6 +10,7 @@ from alembic import op
 
 from assay.ledger.lookup import key_of, run_of, stored
 from assay.ledger.store.schema import TRIPWIRES
+from assay.ledger.store.values import number, raw
 
 revision = "0002"
 down_revision = "0001"
@@ -37,7 +38,7 @@ def upgrade() -> None:
     if connection.dialect.name == "sqlite":
         for verb in ("update", "delete"):
             op.execute(f"DROP TRIGGER IF EXISTS entries_no_{verb}")
-    size = int(connection.exec_driver_sql("SELECT size FROM log").scalar_one())
+    size = number(connection.exec_driver_sql("SELECT size FROM log").scalar_one())
     _fill_keys(connection, keys, size)
     _move_tail(connection, tail, size)
     for name in ("ix_entries_digest", "ix_entries_manifest_label", "ix_entries_mark"):
@@ -96,7 +97,7 @@ def _fill_keys(connection: sa.Connection, keys: sa.Table, size: int) -> None:
         ).all()
         if not rows:
             return
-        found = [(run_of(idx, size), key, idx) for idx, data in rows for key in _keys(bytes(data))]
+        found = [(run_of(idx, size), key, idx) for idx, data in rows for key in _keys(raw(data))]
         if found:
             connection.execute(
                 sa.insert(keys), [dict(zip(("run", "key", "idx"), r, strict=True)) for r in found]
@@ -113,7 +114,7 @@ def _keys(data: bytes) -> list[int]:
             keys.add(key_of("manifest", label))
         if mark := leaf.get("mark"):
             keys.add(key_of("mark", f"{mark['scheme']}:{mark['id']}"))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return []
     return stored(keys)
 
@@ -125,7 +126,7 @@ def _move_tail(connection: sa.Connection, tail: sa.Table, size: int) -> None:
     where = sa.text("level = 0 AND number = :number").bindparams(number=number)
     hashes: sa.ColumnClause[bytes] = sa.column("hashes")
     query = sa.select(hashes).select_from(sa.table("tiles")).where(where)
-    data = bytes(connection.execute(query).scalar() or b"")
+    data = raw(connection.execute(query).scalar() or b"")
     rows = [{"idx": number * 256 + at, "hash": data[at * 32 : at * 32 + 32]} for at in range(len(data) // 32)]
     if rows:
         connection.execute(sa.insert(tail), rows)

@@ -622,9 +622,10 @@ def test_asking_twice_tells_no_more_than_asking_once(log, station):
 
 
 @pytest.mark.parametrize(
-    ("size", "bits"), [(0, 0), (31, 0), (63, 0), (64, 1), (2100, 6), (10**6, 14), (10**15, 40)]
+    ("size", "bits"),
+    [(0, 0), (31, 0), (63, 0), (64, 1), (2100, 6), (10**6, 14), (10**15, 24), (2**63 - 1, 24)],
 )
-def test_the_prefix_grows_with_the_log_and_no_further_than_the_server_answers(size, bits):
+def test_the_prefix_grows_with_the_log_and_no_further_than_an_honest_one_needs(size, bits):
     assert wire.prefix_bits(size) == bits
 
 
