@@ -312,6 +312,16 @@ class TestTheCommandLine:
         assert done.returncode == 5
         assert words in done.stderr.decode()
 
+    def test_shown_settings_hold_no_password(self, home):
+        file = home / "assay.toml"
+        kept = [line for line in file.read_text().splitlines() if not line.startswith("ledger =")]
+        file.write_text("\n".join([*kept, 'ledger = "postgresql://desk:p:w@rd@db.example/ledger"']))
+        for more in ((), ("--json",)):
+            done = run(home, "config", "show", *more)
+            assert done.returncode == 0
+            assert b"rd@" not in done.stdout
+            assert b"db.example/ledger" in done.stdout
+
 
 @pytest.mark.parametrize("stop", [1, 200, 256, 300, 511, 512, 600])
 def test_a_log_that_grows_under_an_audit_is_no_fault(log, stop):
