@@ -153,7 +153,11 @@ def _find_file(workspace: Workspace, path: Path) -> list[tuple[str, Found]]:
         if exact or subject.asset.kind is not Kind.IMAGE:
             return exact
         fingerprints = workspace.fingerprinter.fingerprints(subject.picture().media)
-    return [("fingerprint", f) for p in fingerprints for f in workspace.log.find_fingerprint(p)]
+    near: dict[int, Found] = {}  # an entry that is near by both kinds of fingerprint is found once
+    for fingerprint in fingerprints:
+        for found in workspace.log.find_fingerprint(fingerprint):
+            near.setdefault(found.receipt.index, found)
+    return [("fingerprint", found) for found in near.values()]
 
 
 def check_receipt(
