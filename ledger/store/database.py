@@ -94,6 +94,7 @@ class Store:
         self._engine = engine
         self.url = engine.url.render_as_string(hide_password=False)
         self._kept: sa.Connection | None = None
+        self._closed = False
         self._process = os.getpid()
         driver = engine.dialect.dbapi
         self._faults: tuple[type[Exception], ...] = (exc.SQLAlchemyError, driver.Error) if driver else ()
@@ -178,6 +179,8 @@ class Store:
 
     def _connected(self, *, writing: bool) -> sa.Connection:
         self._check_process()
+        if self._closed:
+            raise LedgerError("the ledger is closed", hint="open it again")
         options: dict[str, Any] = {"assay_writing": writing}
         if self._engine.dialect.name == "postgresql":
             # one snapshot for a reader; a writer sees the head as it is once it holds the row
@@ -216,6 +219,7 @@ class Store:
 
     def close(self) -> None:
         """Close the connections."""
+        self._closed = True
         with self._translated():
             if self._kept is not None:
                 self._kept.close()

@@ -531,8 +531,13 @@ def test_entries_submitted_together_share_commits_and_keep_their_order(log):
     with pytest.raises(UsageError, match="recovery"):
         log.submit(entry(1), recovery(1))
     log.close()
-    with pytest.raises(LedgerError, match="closed"):
-        log.submit(entry(1))
+    for attempt in (
+        lambda: log.submit(entry(1)),
+        lambda: log.append_many([(entry(1), None)]),
+        log.checkpoint,
+    ):
+        with pytest.raises(LedgerError, match="closed"):
+            attempt()
 
 
 def test_a_failed_group_tells_everyone_in_it_and_the_next_group_is_right(url, log, signer):
