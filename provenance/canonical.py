@@ -12,6 +12,9 @@ from assay.provenance.asset import Digest
 from assay.provenance.errors import MalformedError, UsageError
 from assay.provenance.text import safe_text
 
+MAX_NESTING = 64
+_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{\]}]', re.DOTALL)
+_DEEPER = {"[": 1, "{": 1, "]": -1, "}": -1}
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -38,6 +41,22 @@ def plain(document: dict[str, Any]) -> bytes:
         raise UsageError(f"this is not plain JSON: {safe_text(error, 120)}") from error
 
 
+def load_json(data: bytes, **hooks: Any) -> Any:
+    """Read JSON in UTF-8, nested at most 64 deep; ``hooks`` are json.loads's. Raises ValueError.
+
+    json's own scanner recurses in C as deep as the interpreter's limit lets it, and libraries that people install
+    beside us raise that limit until the stack ends: then a line of brackets ends the process.
+    """
+    text = data.decode("utf-8")
+    if text.count("[") + text.count("{") > MAX_NESTING:
+        depth = 0
+        for token in _STRUCTURE.finditer(text):
+            depth += _DEEPER.get(token.group(), 0)
+            if depth > MAX_NESTING:
+                raise ValueError(f"nested more than {MAX_NESTING} deep")
+    return json.loads(text, **hooks)
+
+
 def json_object(data: bytes, what: str) -> dict[str, Any]:
     """Read one JSON object in UTF-8 in which no name comes twice.
 
@@ -53,8 +72,8 @@ def json_object(data: bytes, what: str) -> dict[str, Any]:
         raise ValueError(f"{constant} is no number in JSON")
 
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=once, parse_constant=refused)
-    except (ValueError, RecursionError) as error:
+        document = load_json(data, object_pairs_hook=once, parse_constant=refused)
+    except ValueError as error:
         raise MalformedError(f"{what} is not JSON: {safe_text(error, 120)}") from error
     if not isinstance(document, dict):
         raise MalformedError(f"{what} is not a JSON object")

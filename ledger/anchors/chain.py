@@ -22,6 +22,7 @@ from web3.providers.base import JSONBaseProvider
 from assay.ledger.anchors.evm_contract import Contract
 from assay.ledger.anchors.evm_fees import Fees
 from assay.ledger.anchors.evm_nouns import Block, Event, Head, Signed, Taken, TxReceipt
+from assay.provenance.canonical import load_json
 from assay.provenance.errors import AssayError, ConfigurationError, CredentialError, NetworkError
 from assay.provenance.net import Net
 from assay.provenance.text import safe_text
@@ -50,7 +51,7 @@ class _Provider(JSONBaseProvider):
         body = self.encode_rpc_request(method, params)
         answer = self._net.request("POST", self._url, body=body, headers={"Content-Type": "application/json"})
         try:
-            document = self.decode_rpc_response(answer.body)
+            document = load_json(answer.body)
         except ValueError:
             document = None
         if not isinstance(document, dict) or (answer.status != 200 and "error" not in document):

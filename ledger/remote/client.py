@@ -28,6 +28,7 @@ from assay.ledger.tlog.merkle import HASH_SIZE, leaf_hash, verify_consistency, v
 from assay.ledger.tlog.note import MAX_TREE_SIZE, Checkpoint
 from assay.ledger.tlog.policy import NONE, TlogPolicy
 from assay.ledger.tlog.proof import Proof
+from assay.provenance.canonical import load_json
 from assay.provenance.entry import Recovery
 from assay.provenance.errors import AssayError, CredentialError, LedgerError, NetworkError, UsageError
 from assay.provenance.leaf import Leaf
@@ -86,8 +87,8 @@ class RemoteLog:
     def _refused(self, answer: Answer, what: str) -> AssayError:
         """Return the error for an answer other than 200, in the server's own words as far as they are any."""
         try:
-            said = json.loads(answer.body)["error"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            said = load_json(answer.body)["error"]
+        except (ValueError, KeyError, TypeError):
             said = ""
         words = f": {safe_text(said, 200)}" if said else ""
         message = f"{self.name} answered {answer.status} to {what}{words}"

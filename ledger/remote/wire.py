@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from typing import Any
 
+from assay.provenance.canonical import load_json
 from assay.provenance.entry import RECOVERY_TYPE, Fingerprint, Recovery
 from assay.provenance.errors import LimitError, MalformedError
 
@@ -49,8 +49,8 @@ def prefix_bits(size: int) -> int:
 def parse_json(data: bytes, what: str) -> Any:
     """Read JSON; raises MalformedError on anything else, nesting without end included."""
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return load_json(data)
+    except ValueError as error:
         raise MalformedError(f"{what} is not JSON") from error
 
 
@@ -59,7 +59,7 @@ def recovery_to_json(recovery: Recovery) -> Any:
     data = recovery.to_bytes()
     if len(data) > MAX_RECORD_BYTES:
         raise LimitError(f"the recovery record has {len(data)} bytes, more than {MAX_RECORD_BYTES}")
-    return json.loads(data)
+    return load_json(data)
 
 
 def recovery_from_json(document: Any) -> Recovery:

@@ -19,6 +19,7 @@ from assay.ledger.store.schema import (
 )
 from assay.ledger.store.values import number, raw, text
 from assay.provenance.anchor import AnchorRecord
+from assay.provenance.canonical import load_json
 from assay.provenance.entry import Fingerprint, Recovery
 from assay.provenance.errors import LedgerError
 
@@ -174,8 +175,8 @@ def _bindings(stored: object) -> tuple[tuple[str, str], ...]:
     if stored is None:
         return ()
     try:
-        return tuple((str(alg), str(value)) for alg, value in json.loads(text(stored)))
-    except (ValueError, TypeError, RecursionError):
+        return tuple((str(alg), str(value)) for alg, value in load_json(raw(stored)))
+    except (ValueError, TypeError):
         return (("unreadable", ""),)
 
 
@@ -250,10 +251,10 @@ def _anchor_columns(record: AnchorRecord) -> dict[str, Any]:
 def _anchor(row: Any) -> AnchorRecord:
     values = {name: text(getattr(row, name)) for name in _ANCHOR_COLUMNS if name not in ("size", "root")}
     try:
-        detail = json.loads(text(row.detail))
+        detail = load_json(raw(row.detail))
         if not isinstance(detail, dict):
             raise TypeError("not an object")
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise LedgerError(
             f"the record of anchor {row.id} cannot be read: its detail is no JSON object",
             hint="it was changed",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +10,7 @@ from alembic import op
 from assay.ledger.lookup import key_of, run_of, stored
 from assay.ledger.store.schema import TRIPWIRES
 from assay.ledger.store.values import number, raw
+from assay.provenance.canonical import load_json
 
 revision = "0002"
 down_revision = "0001"
@@ -108,7 +108,7 @@ def _fill_keys(connection: sa.Connection, keys: sa.Table, size: int) -> None:
 def _keys(data: bytes) -> list[int]:
     """Return the keys that a leaf of schema 1 has; a leaf that cannot be read has none, and stays as it is."""
     try:
-        leaf: dict[str, Any] = json.loads(data)
+        leaf: dict[str, Any] = load_json(data)
         keys = {key_of("digest", leaf["digest"])}
         if label := leaf.get("manifest_label"):
             keys.add(key_of("manifest", label))
