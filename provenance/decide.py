@@ -255,7 +255,7 @@ def _ai_sentence(
             f"The ledger holds the original of this picture, and its signer ({who}) declares "
             f"that an AI model made {part}."
         )
-    marked = next((e for e in evidence if Fact.MARKED_AI in e.facts), None)
+    marked = next((e for e in _heard(evidence) if Fact.MARKED_AI in e.facts), None)
     return marked.summary if marked else "A generator's watermark was read."
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assay.provenance.asset import Asset, Digest
@@ -94,6 +94,10 @@ def test_absent_and_error_carry_no_weight_whatever_they_claim(seen, status):
 
 
 @given(several, evidence("detector:three"))
+@example(  # the first witness whose facts named the mark gave the headline, even if it had nothing to say
+    (Evidence("detector:two", "1", Status.PASS, "0", facts=frozenset({Fact.MARKED_AI})),),
+    Evidence("detector:three", "1", Status.PASS, "", facts=frozenset({Fact.MARKED_AI})),
+)
 def test_a_silent_witness_changes_nothing_that_is_weighed(seen, extra):
     without, with_it = judge(seen), judge((*seen, replace(extra, status=Status.ABSENT, found=None)))
     assert (with_it.verdict, with_it.conflicts, with_it.score) == (
