@@ -101,6 +101,16 @@ def entry_index(what: str) -> int | None:
     return int(what) if what.isascii() and what.isdigit() and len(what) < 20 else None
 
 
+@contextmanager
+def waiting(ctx: click.Context, what: str) -> Iterator[None]:
+    """Show on stderr, when it is a terminal and not --quiet, that something of unknown length goes on."""
+    if is_quiet(ctx) or not sys.stderr.isatty():
+        yield
+        return
+    with console(err=True).status(what):
+        yield
+
+
 def outputs(sources: tuple[Path, ...], out: Path) -> list[tuple[Path, Path]]:
     """Pair inputs with outputs: one file to a file, several into a folder.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from assay.cli.door import emit, json_option, open_workspace, talk
+from assay.cli.door import emit, json_option, open_workspace, talk, waiting
 from assay.cli.lazy import LazyGroup
 
 if TYPE_CHECKING:
+    from assay.ledger.log import SqlLog
     from assay.provenance.protocols import Found
 
 FILE = click.Path(path_type=Path)
@@ -129,15 +130,26 @@ def _print(by: str, item: Found, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--duplicates", is_flag=True, help="Also list files logged more than once; that is no fault.")
 @json_option
 @click.pass_context
-def check(ctx: click.Context, as_json: bool) -> None:
+def check(ctx: click.Context, duplicates: bool, as_json: bool) -> None:
     """Re-derive the whole ledger, entry by entry, and name whatever does not fit. Exit code 1 if anything is."""
+    from assay.provenance.errors import UsageError
+
     workspace = open_workspace(ctx)
-    size, problems = workspace.log.size, workspace.log.check()
+    size = workspace.log.size
+    if duplicates and not hasattr(workspace.log, "duplicates"):
+        raise UsageError("duplicates are found where the ledger is kept", hint="this one is kept elsewhere")
+    with waiting(ctx, f"checking {size} entries of {workspace.settings.origin}"):
+        problems = workspace.log.check()
+        twice = cast("SqlLog", workspace.log).duplicates() if duplicates else []
     if as_json:
-        emit({"origin": workspace.settings.origin, "size": size, "problems": problems})
+        document = {"origin": workspace.settings.origin, "size": size, "problems": problems}
+        emit(document | ({"duplicates": {str(d): n for d, n in twice}} if duplicates else {}))
     else:
+        for digest, count in twice:
+            click.echo(f"duplicate, which is allowed: {digest} was logged {count} times")
         for problem in problems:
             click.echo(problem)
         if not problems:

@@ -278,6 +278,8 @@ def test_the_ledger_is_appended_searched_and_checked(desk, terminal):
     terminal("ledger", "receipt", "99", expect=2)
     (state,) = lines(terminal("ledger", "check", "--json"))
     assert (state["size"], state["problems"]) == (2, [])
+    terminal("ledger", "append", other)
+    assert "duplicate, which is allowed: " in terminal("ledger", "check", "--duplicates").out
     terminal("ledger", "init", expect=5)
 
 
