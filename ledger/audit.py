@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from assay.ledger.apart import run_apart
 from assay.ledger.likeness.near import prints_of, recovery_bands
-from assay.ledger.lookup import leaf_keys, recovery_keys, run_of, stored
+from assay.ledger.lookup import leaf_keys, recovery_keys, runs, stored
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
 from assay.ledger.sweep import SPAN, KeySum, Problems, Stretch, Subtrees, compare_tile, sweep
@@ -199,16 +199,20 @@ def _name_bands(tx: Transaction, surplus: int, problems: Problems) -> None:
 
 def _name_keys(tx: Transaction, size: int, surplus: int, problems: Problems) -> None:
     """Name the entries that their look-up keys no longer lead to; say how many keys are not theirs."""
-    for index, data in tx.leaves(0, size):
-        try:
-            keys = stored(leaf_keys(read_leaf(data)) + recovery_keys(tx.recoveries.get(index)))
-        except AssayError:
-            continue  # already reported with the entry
-        run = run_of(index, size)
-        missing = sum(not tx.has_key(run, key, index) for key in set(keys))
-        surplus += missing
-        if missing:
-            problems.add(f"entry {index}: {missing} of its look-up keys are missing; it may not be found")
+    places = runs(0, size, size)
+    for run, stop in zip(places, [*places[1:], size], strict=True):
+        kept = {row for rows in tx.keys(run, size) for row in rows}
+        for index, data in tx.leaves(run, stop):
+            try:
+                leaf = read_leaf(data)
+                recovery = tx.recoveries.get(index) if leaf.recovery else None
+                keys = set(stored(leaf_keys(leaf) + recovery_keys(recovery)))
+            except AssayError:
+                continue  # already reported with the entry
+            missing = sum((key, index) not in kept for key in keys)
+            surplus += missing
+            if missing:
+                problems.add(f"entry {index}: {missing} of its look-up keys are missing; it may not be found")
     if surplus > 0:
         problems.add(f"{surplus} look-up keys lead to entries that do not have them")
 

@@ -269,12 +269,6 @@ class Transaction:
                 else []
             )
 
-    def has_key(self, run: int, key: int, idx: int) -> bool:
-        """Say whether a key leads to an entry."""
-        c = keys_table.c
-        query = sa.select(c.idx).where(c.run == run, c.key == key, c.idx == idx)
-        return self._connection.execute(query).scalar() is not None
-
     def repeated_keys(self) -> list[int]:
         """Return the keys that several entries share."""
         query = sa.select(keys_table.c.key).group_by(keys_table.c.key).having(sa.func.count() > 1)
