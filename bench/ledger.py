@@ -170,8 +170,12 @@ def auditing(log: SqlLog) -> dict[str, float]:
     size = log.size
     start = time.perf_counter()
     problems = log.check()
+    whole = time.perf_counter() - start
+    start = time.perf_counter()
+    problems += log.check(lookups=False)
     return {
-        "audit entries/s (rows, tiles, root, keys, notes, database)": size / (time.perf_counter() - start),
+        "audit entries/s (rows, tiles, root, keys, notes, database)": size / whole,
+        "audit entries/s, look-up keys left out": size / (time.perf_counter() - start),
         "audit problems": len(problems),
     }
 

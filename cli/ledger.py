@@ -131,19 +131,21 @@ def _print(by: str, item: Found, as_json: bool) -> None:
 
 @click.command()
 @click.option("--duplicates", is_flag=True, help="Also list files logged more than once; that is no fault.")
+@click.option("--no-lookups", is_flag=True, help="Leave out the look-up keys: a third of the time.")
 @json_option
 @click.pass_context
-def check(ctx: click.Context, duplicates: bool, as_json: bool) -> None:
+def check(ctx: click.Context, duplicates: bool, no_lookups: bool, as_json: bool) -> None:
     """Re-derive the whole ledger, entry by entry, and name whatever does not fit. Exit code 1 if anything is."""
     from assay.provenance.errors import UsageError
 
     workspace = open_workspace(ctx)
     size = workspace.log.size
-    if duplicates and not hasattr(workspace.log, "duplicates"):
-        raise UsageError("duplicates are found where the ledger is kept", hint="this one is kept elsewhere")
+    if (duplicates or no_lookups) and not hasattr(workspace.log, "duplicates"):
+        raise UsageError("a ledger kept elsewhere is only checked whole", hint="ask there for more")
+    log = cast("SqlLog", workspace.log)
     with waiting(ctx, f"checking {size} entries of {workspace.settings.origin}"):
-        problems = workspace.log.check()
-        twice = cast("SqlLog", workspace.log).duplicates() if duplicates else []
+        problems = log.check(lookups=False) if no_lookups else log.check()
+        twice = log.duplicates() if duplicates else []
     if as_json:
         document = {"origin": workspace.settings.origin, "size": size, "problems": problems}
         emit(document | ({"duplicates": {str(d): n for d, n in twice}} if duplicates else {}))

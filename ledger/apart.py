@@ -20,7 +20,7 @@ from assay.ledger.store.database import Store
 from assay.ledger.sweep import KeySum, Stretch, Subtrees, sweep
 from assay.provenance.errors import AssayError, LedgerError
 
-Job = tuple[int, int, int]
+Job = tuple[int, int, int | None]
 """First entry, end and seed, as ``sweep`` takes them."""
 _COMMAND = (sys.executable, "-P", "-m", "assay.ledger.apart")
 

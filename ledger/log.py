@@ -217,7 +217,12 @@ class SqlLog(LogView):
             if isinstance(leaf, Entry) and stored([key_of("digest", str(leaf.digest))])[0] == key:
                 yield leaf.digest
 
-    def check(self, random: Callable[[int], bytes] = secrets.token_bytes) -> list[str]:
-        """Derive everything again from the entries' bytes and return, in words, all that does not fit."""
+    def check(
+        self, random: Callable[[int], bytes] = secrets.token_bytes, *, lookups: bool = True
+    ) -> list[str]:
+        """Derive everything again from the entries' bytes and return, in words, all that does not fit.
+
+        Without ``lookups`` only what the head signs is: leaves, tiles, root, checkpoints, what is kept beside them.
+        """
         known = [self._refusal] if self._refusal else []
-        return [*known, *audit(self._store, self.origin, self._vkeys, random)]
+        return [*known, *audit(self._store, self.origin, self._vkeys, random, lookups=lookups)]

@@ -40,11 +40,11 @@ def key_range(prefix: int, bits: int) -> tuple[int, int]:
 
 
 _HASH = rb'"sha256:[0-9a-f]{64}"'
-_PLAIN = rb'"[ !#-\[\]-~]*"'
+_PLAIN = rb'"[ !#-\[\]-~]*+"'
 _USUAL = re.compile(
     rb'\{"digest":"(?P<digest>sha256:[0-9a-f]{64})"'
-    rb'(?:,"generator":%(plain)s)?(?:,"manifest":%(hash)s)?(?:,"manifest_label":"(?P<label>[ !#-\[\]-~]+)")?'
-    rb'(?:,"mark":\{"id":"(?P<id>[0-9a-f]+)","scheme":"(?P<scheme>[ !#-\[\]-~]+)"\})?,"media_type":%(plain)s'
+    rb'(?:,"generator":%(plain)s)?(?:,"manifest":%(hash)s)?(?:,"manifest_label":"(?P<label>[ !#-\[\]-~]++)")?'
+    rb'(?:,"mark":\{"id":"(?P<id>[0-9a-f]++)","scheme":"(?P<scheme>[ !#-\[\]-~]++)"\})?,"media_type":%(plain)s'
     rb'(?:,"recovery":%(hash)s)?(?:,"signer":%(hash)s)?,"size":(?:0|[1-9][0-9]{0,14})(?:,"source_type":%(plain)s)?'
     rb',"time":%(plain)s,"type":"assay\.entry/v1"\}' % {b"plain": _PLAIN, b"hash": _HASH}
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -59,8 +60,8 @@ class KeySum:
     @classmethod
     def of(cls, rows: list[tuple[int, int]], seed: int) -> KeySum:
         """Sum rows of (stored key, index)."""
-        table = np.array(rows, dtype=np.int64).reshape(-1, 2)
-        return cls.mixed(table[:, 0].astype(np.uint64), table[:, 1].astype(np.uint64), seed)
+        table = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=2 * len(rows)).view(np.uint64)
+        return cls.mixed(table[::2], table[1::2], seed)
 
     @classmethod
     def mixed(cls, keys: Numbers, indices: Numbers, seed: int) -> KeySum:
@@ -92,10 +93,14 @@ class Stretch:
     problems: Problems = field(default_factory=Problems)
 
 
-def sweep(tx: Transaction, start: int, stop: int, seed: int) -> Stretch:
-    """Derive the entries [start, stop) again; ``start`` and, but at the log's end, ``stop`` are multiples of SPAN."""
+def sweep(tx: Transaction, start: int, stop: int, seed: int | None) -> Stretch:
+    """Derive the entries [start, stop) again; ``start`` and, but at the log's end, ``stop`` are multiples of SPAN.
+
+    Without a seed look-up keys are left out, which take two thirds of the time.
+    """
     found = Stretch()
-    found.kept = _sum_kept(tx, start, stop, seed)
+    if seed is not None:
+        found.kept = _sum_kept(tx, start, stop, seed)
     leaves = _tiles_of_leaves(tx, start, stop)
     for span in range(start, stop, SPAN):
         row_roots: Subtrees = []
@@ -113,11 +118,18 @@ def _tiles_of_leaves(tx: Transaction, start: int, stop: int) -> Iterator[list[tu
     """Yield the stored leaves (index, bytes) of one tile after the other."""
     held: list[tuple[int, bytes]] = []
     end = start + TILE_WIDTH
-    for row in tx.leaves(start, stop):
-        while row[0] >= end:
-            yield held
-            held, end = [], end + TILE_WIDTH
-        held.append(row)
+    for rows in tx.leaf_pages(start, stop):
+        if not held and rows[0][0] == end - TILE_WIDTH and rows[-1][0] == rows[0][0] + len(rows) - 1:
+            whole = (
+                len(rows) - len(rows) % TILE_WIDTH
+            )  # no gaps, as it should be: cut without looking at each
+            yield from (rows[at : at + TILE_WIDTH] for at in range(0, whole, TILE_WIDTH))
+            rows, end = rows[whole:], end + whole
+        for row in rows:
+            while row[0] >= end:
+                yield held
+                held, end = [], end + TILE_WIDTH
+            held.append(row)
     while end - TILE_WIDTH < stop:
         yield held
         held, end = [], end + TILE_WIDTH
@@ -125,7 +137,7 @@ def _tiles_of_leaves(tx: Transaction, start: int, stop: int) -> Iterator[list[tu
 
 def _one_tile(
     tx: Transaction, start: int, stop: int, leaves: list[tuple[int, bytes]], found: Stretch,
-    row_roots: Subtrees, tile_roots: Subtrees, seed: int,
+    row_roots: Subtrees, tile_roots: Subtrees, seed: int | None,
 ) -> None:  # fmt: skip
     """Compare one tile of entries with the hashes that the tree stores for it."""
     sha256 = hashlib.sha256
@@ -146,7 +158,8 @@ def _one_tile(
         pairs = ((own[at : at + HASH_SIZE], kept[at : at + HASH_SIZE]) for at in range(0, size, HASH_SIZE))
         unlike = [(start + at, a.hex(), b.hex()) for at, (a, b) in enumerate(pairs) if a != b]
         found.unlike += unlike[: max(0, MAX_PROBLEMS + 1 - len(found.unlike))]
-    found.keys += _keys(leaves, seed, found.problems)
+    if seed is not None:
+        found.keys += _keys(leaves, seed, found.problems)
 
 
 def _stored_tile(tx: Transaction, number: int, size: int, problems: Problems) -> tuple[bytes, bytes]:

@@ -171,17 +171,21 @@ class Transaction:
         row = self._one(self._sql.leaf, idx)
         return None if row is None else raw(row[0])
 
+    def leaf_pages(self, start: int, stop: int | None) -> Iterator[list[tuple[int, bytes]]]:
+        """Iterate over stored (index, leaf bytes) in [start, stop) in order, without a stop over all, many at a time."""
+        end = LAST_INDEX if stop is None else stop - 1
+        while rows := self._all(self._sql.leaves, start, end):
+            if any(type(data) is not bytes for _, data in rows):
+                rows = [(idx, raw(data)) for idx, data in rows]
+            yield rows
+            start = rows[-1][0] + 1
+            if len(rows) < _CHUNK or start > end:
+                return
+
     def leaves(self, start: int, stop: int | None) -> Iterator[tuple[int, bytes]]:
         """Iterate over stored (index, leaf bytes) in [start, stop) in order, without a stop over all."""
-        end = LAST_INDEX if stop is None else stop - 1
-        rows = self._all(self._sql.leaves, start, end)
-        while rows:
-            yield from ((idx, raw(data)) for idx, data in rows)
-            rows = (
-                self._all(self._sql.leaves, rows[-1][0] + 1, end)
-                if len(rows) == _CHUNK and rows[-1][0] < end
-                else []
-            )
+        for rows in self.leaf_pages(start, stop):
+            yield from rows
 
     # Tiles
 

@@ -397,6 +397,14 @@ def test_the_audit_names_the_faulty_row(url, log, statement):
     assert len(problems) < 110
 
 
+def test_an_audit_without_look_ups_sees_all_that_is_signed_and_nothing_else(url, log):
+    log.append_many([(entry(number), None) for number in range(300)])
+    tamper(url, "DELETE FROM keys WHERE idx = 7")
+    assert log.check(lookups=False) == []
+    tamper(url, "UPDATE entries SET data = X'00' WHERE idx = 3")
+    assert any("entry 3 was changed" in line for line in log.check(lookups=False))
+
+
 def test_an_audit_shared_out_among_processes_says_the_same(url, log, monkeypatch):
     log.append_many([(entry(number), None) for number in range(600)])
     monkeypatch.setattr("assay.ledger.audit.SHARED_OUT", 0)
