@@ -172,7 +172,7 @@ class Transaction:
         return None if row is None else raw(row[0])
 
     def leaf_pages(self, start: int, stop: int | None) -> Iterator[list[tuple[int, bytes]]]:
-        """Iterate over stored (index, leaf bytes) in [start, stop) in order, without a stop over all, many at a time."""
+        """Iterate over stored (index, leaf bytes) in [start, stop), many at a time; without a stop over all."""
         end = LAST_INDEX if stop is None else stop - 1
         while rows := self._all(self._sql.leaves, start, end):
             if any(type(data) is not bytes for _, data in rows):

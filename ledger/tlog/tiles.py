@@ -42,24 +42,30 @@ class Tile:
 
 
 class TileCache:
-    """The most recently used tiles of one log; 32 KiB a tile at most."""
+    """The most recently used tiles of one log, 32 KiB a tile at most.
 
-    def __init__(self, tiles: int = 256) -> None:
-        self._limit = tiles
-        self._held: OrderedDict[tuple[int, int, int], Tile] = OrderedDict()
+    Those of level 0 and those above are kept apart: each proof reads another tile of level 0, and would push out
+    the few upper ones that all proofs share.
+    """
+
+    def __init__(self, lowest: int = 256, upper: int = 1024) -> None:
+        self._limits = lowest, upper
+        self._held: tuple[OrderedDict[tuple[int, int, int], Tile], ...] = OrderedDict(), OrderedDict()
 
     def get(self, key: tuple[int, int, int]) -> Tile | None:
         """Return the tile (level, number, width), marking it as used."""
-        found = self._held.get(key)
+        held = self._held[key[0] > 0]
+        found = held.get(key)
         if found is not None:
-            self._held.move_to_end(key)
+            held.move_to_end(key)
         return found
 
     def put(self, key: tuple[int, int, int], tile: Tile) -> None:
         """Keep a tile, dropping the one unused for longest."""
-        self._held[key] = tile
-        while len(self._held) > self._limit:
-            self._held.popitem(last=False)
+        held, limit = self._held[key[0] > 0], self._limits[key[0] > 0]
+        held[key] = tile
+        while len(held) > limit:
+            held.popitem(last=False)
 
 
 def width_at(size: int, level: int, number: int) -> int:
