@@ -35,6 +35,7 @@ ledger = LazyGroup(
         "import": ("assay.cli.publish:import_", "Mirror a published ledger, verified."),
         "serve": ("assay.cli.serve:serve", "Serve it to others over HTTP."),
         "token": ("assay.cli.serve:token", "Say who may append over HTTP."),
+        "erase": ("assay.cli.ledger:erase", "Erase what is kept beside an entry; the log stays as it is."),
         "key": ("assay.cli.ledger:key", "Print the verifier key, for those who are to check."),
         "upgrade": ("assay.cli.ledger:upgrade", "Bring the database to this program's schema."),
     },
@@ -186,3 +187,32 @@ def key(ctx: click.Context, as_json: bool) -> None:
         emit({"origin": log.origin, "vkey": log.vkey})
     else:
         click.echo(log.vkey)
+
+
+@click.command()
+@click.argument("index", type=click.IntRange(0, (1 << 63) - 1), metavar="INDEX")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@click.pass_context
+def erase(ctx: click.Context, index: int, yes: bool, as_json: bool) -> None:
+    """Erase what is kept beside an entry: fingerprint, small picture, credentials, soft bindings.
+
+    A stripped copy of the file no longer leads back to it. The entry, its receipts and all proofs stay as they
+    are: the log holds only salted digests of what is gone. It cannot be undone.
+
+    \b
+    Example:
+      assay ledger erase 12
+    """
+    from assay.provenance.errors import UsageError
+
+    log = open_workspace(ctx).log
+    if not hasattr(log, "erase_recovery"):
+        raise UsageError("records are erased where the ledger is kept", hint="this one is kept elsewhere")
+    if not yes:
+        click.confirm(f"Erase for ever what is kept beside entry {index}?", abort=True, err=True)
+    erased = cast("SqlLog", log).erase_recovery(index)
+    if as_json:
+        emit({"index": index, "erased": erased})
+    else:
+        click.echo(f"erased what was kept beside entry {index}" if erased else "nothing was kept beside it")

@@ -102,8 +102,3 @@ def runs(start: int, stop: int, size: int) -> list[int]:
 def stored(keys: Iterable[int]) -> list[int]:
     """Return keys as a signed 64-bit column holds them, in the same order."""
     return [key - _SHIFT for key in keys]
-
-
-def unstored(key: int) -> int:
-    """Return a key from its column's value."""
-    return key + _SHIFT

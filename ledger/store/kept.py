@@ -134,12 +134,6 @@ class RecoveryRows:
         self._connection.execute(sa.delete(prints_table).where(prints_table.c.idx == idx))
         self._connection.execute(sa.delete(recoveries_table).where(recoveries_table.c.idx == idx))
 
-    def print_rows(self) -> int:
-        """Return how many entries have fingerprints to be looked up near."""
-        return int(
-            self._connection.execute(sa.select(sa.func.count()).select_from(prints_table)).scalar_one()
-        )
-
     def bands_of(self, idx: int, keys: Sequence[int]) -> int:
         """Return how many of the band keys lead to an entry."""
         query = sa.select(sa.func.count()).where(bands_table.c.idx == idx, bands_table.c.band.in_(keys))

@@ -102,11 +102,6 @@ class Memory:
         with self._lock, _named(self._path):
             return self._last(origin)
 
-    def origins(self) -> list[str]:
-        """Return the logs of which a checkpoint was cosigned; raises LedgerError."""
-        with self._lock, _named(self._path):
-            return [row[0] for row in self._connection.execute("SELECT origin FROM witnessed")]
-
     def update(self, origin: str, decide: Callable[[Witnessed], Witnessed | None]) -> Witnessed:
         """Show ``decide`` the last checkpoint of a log and store what it returns, if anything, in one transaction.
 

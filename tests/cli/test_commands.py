@@ -283,6 +283,15 @@ def test_the_ledger_is_appended_searched_and_checked(desk, terminal):
     terminal("ledger", "init", expect=5)
 
 
+def test_what_is_kept_beside_an_entry_is_erased_on_request_only(desk, terminal):
+    desk.sign(desk.picture())
+    terminal("ledger", "erase", "0", expect=130)
+    assert lines(terminal("ledger", "erase", "0", "--yes", "--json")) == [{"index": 0, "erased": True}]
+    assert "nothing was kept" in terminal("ledger", "erase", "0", "--yes").out
+    (state,) = lines(terminal("ledger", "check", "--json"))
+    assert state["problems"] == []
+
+
 def test_a_ledger_changed_by_hand_is_noticed(desk, terminal):
     import sqlite3
 
