@@ -301,12 +301,12 @@ def commands(command=assay, path=("assay",)):
 
 ALL = dict(commands())
 PROMISED = {
-    "demo", "init", "sign", "verify", "inspect", "watermark embed", "watermark read", "ledger init", "ledger append",
-    "ledger find", "ledger receipt", "ledger check", "ledger key", "ledger erase", "ledger upgrade", "ledger export",
-    "ledger publish", "ledger import", "ledger serve", "ledger token new", "ledger anchor", "ledger anchors",
-    "ledger contract deploy", "ledger contract show", "ledger event record", "ledger event list", "ledger event check", "ledger witness ask",
-    "ledger witness new", "ledger witness serve", "trust add", "trust list", "trust remove", "keys new", "keys show",
-    "plugins", "config show", "completion",
+    "demo", "init", "sign", "verify", "inspect", "watermark embed", "watermark read", "ledger init",
+    "ledger append", "ledger find", "ledger receipt", "ledger check", "ledger key", "ledger erase",
+    "ledger upgrade", "ledger export", "ledger publish", "ledger import", "ledger serve", "ledger token new",
+    "ledger anchor", "ledger anchors", "ledger contract deploy", "ledger contract show", "ledger event record",
+    "ledger event list", "ledger event check", "ledger witness ask", "ledger witness new", "ledger witness serve",
+    "trust add", "trust list", "trust remove", "keys new", "keys show", "plugins", "config show", "completion",
 }  # fmt: skip
 
 
