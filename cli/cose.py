@@ -40,14 +40,15 @@ def check_cose(
     The leaf is read from ``entry``, or else from the workspace's ledger at the index that the receipt claims.
     """
     from assay.ledger.custody.cose import MAX_COSE_BYTES, claimed_index
+    from assay.ledger.custody.events import read_bounded
     from assay.provenance.entry import MAX_ENTRY_BYTES, Entry
     from assay.provenance.errors import AssayError
 
-    data = _read(path, MAX_COSE_BYTES)
+    data = read_bounded(path, MAX_COSE_BYTES)
     problem, said = "", None
     try:
         if entry is not None:
-            leaf = _read(entry, MAX_ENTRY_BYTES)
+            leaf = read_bounded(entry, MAX_ENTRY_BYTES)
         else:
             index = claimed_index(data)
             leaf = next(_log(ctx).leaves(index, index + 1), b"")
@@ -116,16 +117,3 @@ def _log(ctx: click.Context) -> SqlLog:
             hint="give --entry and --policy to check one",
         )
     return log
-
-
-def _read(path: Path, limit: int) -> bytes:
-    from assay.provenance.errors import InputError, LimitError
-
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(limit + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
-    if len(data) > limit:
-        raise LimitError(f"is larger than {limit} bytes", path=path)
-    return data

@@ -96,17 +96,18 @@ class LogView:
             raise LedgerError("the ledger's head was changed: it names another key", hint=CHECK_HINT)
         return vkey
 
-    def _tree(self, tx: Transaction, size: int) -> Node:
-        head = tx.head()
-        self._verified(head)
+    def _tree(self, tx: Transaction, size: int | None) -> tuple[Node, int]:
+        """Return the tree of the first ``size`` leaves, by default of the head's, and its size."""
+        head = self._verified(tx.head())
+        size = head.size if size is None else size
         if not 0 <= size <= head.size:
             raise UsageError(f"the ledger holds {head.size} entries, not {size}")
-        return tile_reader(tx.whole_tile, size, self._cache)
+        return tile_reader(tx.whole_tile, size, self._cache), size
 
     def root(self, size: int) -> bytes:
         """Return the root of the first ``size`` leaves, 32 bytes; raises UsageError for a size not reached."""
         with self._store.reading() as tx, self._named(), self._reader:
-            return root(self._tree(tx, size), size)
+            return root(*self._tree(tx, size))
 
     def consistency(self, old: int, new: int | None = None) -> list[bytes]:
         """Return PROOF(old, D[new]) of RFC 6962 section 2.1.2, by default to the head.
@@ -114,10 +115,10 @@ class LogView:
         Raises UsageError unless 0 <= old <= new <= size.
         """
         with self._store.reading() as tx, self._named(), self._reader:
-            size = tx.head().size if new is None else new
+            node, size = self._tree(tx, new)
             if old > size:
                 raise UsageError(f"a tree of {size} leaves has no earlier tree of {old}")
-            return consistency_proof(self._tree(tx, size), old, size)
+            return consistency_proof(node, old, size)
 
     def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
         """Return PATH(index, D[size]) of RFC 6962 section 2.1.1, by default in the head's tree; not yet verified.
@@ -125,10 +126,10 @@ class LogView:
         Raises UsageError unless 0 <= index < size <= the log's size.
         """
         with self._store.reading() as tx, self._named(), self._reader:
-            size = tx.head().size if size is None else size
+            node, size = self._tree(tx, size)
             if not 0 <= index < size:
                 raise UsageError(f"there is no entry {index} in a tree of {size}")
-            return inclusion_proof(self._tree(tx, size), index, size)
+            return inclusion_proof(node, index, size)
 
     def tile(self, level: int, number: int) -> bytes:
         """Return a tile of the head's tree as C2SP tlog-tiles has it, empty where that tree has none."""
