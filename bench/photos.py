@@ -1,0 +1,196 @@
+"""Bring a frozen list of photographs into a folder, each checked against its SHA-256.
+
+    python bench/photos.py bench/photos/evaluation.json --into DIR [--mirrors DIR]
+
+A list names pictures, it does not carry them. Each entry states where the file is: a public repository, a commit
+and a path, or a path in the shared corpus (environment ``ASSAY_CORPUS``); and what it is: SHA-256 of the file's
+bytes, width, height, licence and source group. Files are written unchanged as ``DIR/<source>__<sha12>.<ext>``;
+one that is already there and right is kept.
+
+``--mirrors`` is a folder of git directories named ``owner+name``, which are read first and never fetch. A repository
+that is not among them is cloned without its files, which git then brings one by one: the only use of the network.
+Exit status 1 says that something is missing; the missing are named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+LISTS = Path(__file__).parent / "photos"
+LARGEST = 16 << 20
+"""Bytes: no file of a list is larger."""
+PATIENCE = 900.0
+"""Seconds for one git command."""
+SHORT = 12
+"""Hexadecimal digits of the SHA-256 in a file name."""
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9_.-]{1,100}")
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+
+
+class MissingError(Exception):
+    """A picture that could not be brought: the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One entry of a list.
+
+    ``repository`` (owner/name on GitHub) and ``commit`` are empty where ``path`` lies in the shared corpus. ``width``
+    and ``height`` are pixels as stored, before any EXIF orientation. ``source`` is the group that no other list
+    shares; ``kind`` says what the picture shows.
+    """
+
+    repository: str
+    commit: str
+    path: str
+    sha256: str
+    width: int
+    height: int
+    licence: str
+    source: str
+    kind: str = ""
+
+    @property
+    def megapixels(self) -> float:
+        """Width times height, in millions."""
+        return self.width * self.height / 1e6
+
+    @property
+    def name(self) -> str:
+        """The file name it is given."""
+        return f"{self.source}__{self.sha256[:SHORT]}{PurePosixPath(self.path).suffix.lower()}"
+
+
+def entry(raw: Mapping[str, Any]) -> Photo:
+    """The entry, or ``ValueError`` where a field is not of its form."""
+    fields = dict(raw)
+    corpus = fields.pop("corpus", None)
+    if corpus is not None:
+        fields |= {"repository": "", "commit": "", "path": corpus}
+    try:
+        photo = Photo(**fields)
+    except TypeError as error:
+        raise ValueError(f"{error}: {raw}") from error
+    path = PurePosixPath(photo.path)
+    sound = (
+        (corpus is not None or (REPOSITORY.fullmatch(photo.repository) and re.fullmatch("[0-9a-f]{40}", photo.commit)))
+        and re.fullmatch("[0-9a-f]{64}", photo.sha256)
+        and re.fullmatch("[a-z0-9-]{1,40}", photo.source)
+        and path.suffix.lower() in EXTENSIONS
+        and not path.is_absolute()
+        and ".." not in path.parts
+        and photo.width > 0
+        and photo.height > 0
+    )
+    if not sound:
+        raise ValueError(f"not an entry of a list of photographs: {raw}")
+    return photo
+
+
+def read_list(path: Path) -> tuple[Photo, ...]:
+    """The photographs that a list names, in its order; ``ValueError`` where an entry is not well formed."""
+    return tuple(entry(raw) for raw in json.loads(path.read_text("utf-8"))["photographs"])
+
+
+def git(directory: Path, *arguments: str, fetch: bool) -> bytes:
+    """What git prints; ``MissingError`` where it fails. Without ``fetch`` it stays off the network."""
+    variables = os.environ | {"GIT_TERMINAL_PROMPT": "0"} | ({} if fetch else {"GIT_NO_LAZY_FETCH": "1"})
+    try:
+        done = subprocess.run(
+            ["git", "--git-dir", str(directory), *arguments],
+            capture_output=True,
+            env=variables,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MissingError(f"git did not answer: {error}") from error
+    if done.returncode:
+        raise MissingError(done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2] or "git failed")
+    return done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where pictures are read: ``mirrors`` and ``corpus`` where there are such folders, and ``clones`` for the rest."""
+
+    mirrors: Path | None
+    corpus: Path | None
+    clones: Path
+
+    def repository(self, name: str) -> tuple[Path, bool]:
+        """The git directory of ``owner/name``, and whether git may fetch what it lacks."""
+        folder = name.replace("/", "+")
+        if self.mirrors is not None and (self.mirrors / folder / "HEAD").is_file():
+            return self.mirrors / folder, False
+        target = self.clones / folder
+        if not target.exists():
+            url = f"https://github.com/{name}.git"
+            git(target, "clone", "--quiet", "--bare", "--filter=blob:none", "--", url, str(target), fetch=True)
+        return target, True
+
+    def bytes(self, photo: Photo) -> bytes:
+        """The file's bytes, checked; ``MissingError`` where they are not to be had or are others."""
+        if photo.repository:
+            directory, fetch = self.repository(photo.repository)
+            data = git(directory, "cat-file", "blob", f"{photo.commit}:{photo.path}", fetch=fetch)
+        elif self.corpus is None:
+            raise MissingError("the environment variable ASSAY_CORPUS does not name the shared corpus")
+        else:
+            file = self.corpus / photo.path
+            if not file.is_file() or file.stat().st_size > LARGEST:
+                raise MissingError("no such file in the shared corpus")
+            data = file.read_bytes()
+        if len(data) > LARGEST or hashlib.sha256(data).hexdigest() != photo.sha256:
+            raise MissingError("the bytes there are not those of the list")
+        return data
+
+
+def materialise(photos: Iterable[Photo], into: Path, places: Places) -> dict[Photo, str]:
+    """Write the photographs into a folder; returns those that are missing, each with the reason."""
+    missing: dict[Photo, str] = {}
+    into.mkdir(parents=True, exist_ok=True)
+    for _, group in groupby(sorted(photos, key=lambda photo: photo.repository), key=lambda photo: photo.repository):
+        for photo in group:
+            target = into / photo.name
+            if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == photo.sha256:
+                continue
+            try:
+                target.write_bytes(places.bytes(photo))
+            except MissingError as error:
+                missing[photo] = str(error)
+    return missing
+
+
+def main() -> int:
+    """Bring a list, and say what is missing."""
+    parser = argparse.ArgumentParser(description="Bring a frozen list of photographs into a folder.")
+    parser.add_argument("list", type=Path)
+    parser.add_argument("--into", type=Path, required=True)
+    parser.add_argument("--mirrors", type=Path)
+    options = parser.parse_args()
+    photos = read_list(options.list)
+    corpus = os.environ.get("ASSAY_CORPUS")
+    with tempfile.TemporaryDirectory() as clones:
+        places = Places(options.mirrors, Path(corpus) if corpus else None, Path(clones))
+        missing = materialise(photos, options.into, places)
+    for photo, reason in missing.items():
+        print(f"missing: {photo.repository or 'corpus'} {photo.path}: {reason}", file=sys.stderr)
+    print(f"{len(photos) - len(missing)} of {len(photos)} photographs in {options.into}")
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
