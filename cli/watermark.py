@@ -23,6 +23,7 @@ watermark = LazyGroup(
     lazy={
         "embed": ("assay.cli.watermark:embed", "Hide an identifier in a picture."),
         "read": ("assay.cli.watermark:read", "Read identifiers, or say that there is none."),
+        "bench": ("assay.cli.bench:bench", "Try schemes and their peers on photographs of yours."),
     },
 )
 scheme_option = click.option(

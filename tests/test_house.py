@@ -64,7 +64,13 @@ HOMES = {
         "ledger.likeness.fingerprint",
         "ledger.likeness.iscc",
         "cli.histories",
+        "watermark.trial.changes",
+        "watermark.trial.trustmark",
     },
+    "scipy": {"watermark.trial.filters"},
+    "imwatermark": {"watermark.trial.imwatermark"},
+    "blind_watermark": {"watermark.trial.blind"},
+    "trustmark": {"watermark.trial.trustmark"},
     "cryptography": {
         "provenance.keys.certificates",
         "provenance.keys.signers",
@@ -301,7 +307,8 @@ def commands(command=assay, path=("assay",)):
 
 ALL = dict(commands())
 PROMISED = {
-    "demo", "init", "sign", "verify", "inspect", "watermark embed", "watermark read", "ledger init",
+    "demo", "init", "sign", "verify", "inspect", "watermark embed", "watermark read", "watermark bench",
+    "ledger init",
     "ledger append", "ledger find", "ledger receipt", "ledger check", "ledger key", "ledger erase",
     "ledger upgrade", "ledger export", "ledger publish", "ledger import", "ledger serve", "ledger token new",
     "ledger anchor", "ledger anchors", "ledger contract deploy", "ledger contract show", "ledger event record",
