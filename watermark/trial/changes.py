@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from assay.provenance.errors import ConfigurationError
@@ -118,6 +119,12 @@ def at_most(picture: Samples, pixels: int) -> Samples:
         return picture
     factor = math.sqrt(pixels / (height * width))
     return to_size(picture, math.floor(width * factor), math.floor(height * factor))
+
+
+def plane_to_size(plane: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Return one plane of fractional levels at a size, Lanczos."""
+    image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS), np.float32)
 
 
 # ---------------------------------------------------------------------------------------------- crops

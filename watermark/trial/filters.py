@@ -128,6 +128,15 @@ def non_local_means(sigma: float = 4.0, reach: int = 3) -> Change:
     return _alike(distance, sigma * sigma, reach)
 
 
+def wiener(plane: NDArray[np.float32], noise: float, side: int = 5) -> NDArray[np.float32]:
+    """Return the plane without noise of a standard deviation, by local mean and variance (Lee 1980)."""
+    mean = ndimage.uniform_filter(plane, side, mode="reflect")
+    variance = ndimage.uniform_filter(plane * plane, side, mode="reflect") - mean * mean
+    share = np.maximum(variance - noise**2, 0) / np.maximum(variance, noise**2)
+    clean: NDArray[np.float32] = (mean + share * (plane - mean)).astype(np.float32)
+    return clean
+
+
 def _alike(distance: Callable[[Levels], Levels], scale: float, reach: int) -> Change:
     """Return the weighted mean over a square of offsets, weight exp(-distance(luma difference) / scale)."""
 
