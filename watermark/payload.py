@@ -19,9 +19,10 @@ RATE_QUARTER = (0o463, 0o535, 0o733, 0o745)
 RATE_HALF = (0o561, 0o753)
 """Rate 1/2, constraint length 9, free distance 12 (Larsen 1973; also the CDMA uplink's code)."""
 
-_MEMORY = 8
-_STATES = 1 << _MEMORY
-_WRAP = 6 * _MEMORY  # steps decoded before and after the word so that both of its ends have settled
+RATE_SIXTH = (0o46321, 0o51271, 0o63667, 0o70535, 0o73277, 0o76513)
+"""Rate 1/6, constraint length 15 (the Cassini probe's code: Divsalar, Pollara 1995, TDA Progress Report 42-120)."""
+
+_WRAP = 6  # memories decoded before and after the word so that both of its ends have settled
 
 Bits = NDArray[np.uint8]
 Soft = NDArray[np.float32]
@@ -33,13 +34,18 @@ def key_stream(label: str, key: bytes, count: int) -> NDArray[np.uint64]:
     return np.frombuffer(stream, dtype=">u8").astype(np.uint64)
 
 
+def _memory(generators: tuple[int, ...]) -> int:
+    """Return how many earlier bits the encoder's register holds."""
+    return max(generators).bit_length() - 1
+
+
 @lru_cache(maxsize=4)
 def _outputs(generators: tuple[int, ...]) -> Soft:
     """Return the antipodal output (0 → +1, 1 → -1) of each transition, shape (outputs, 2 × states).
 
     A register value holds the newest bit on top, so that ``register >> 1`` is the state it leads to.
     """
-    registers = np.arange(2 * _STATES, dtype=np.uint16)
+    registers = np.arange(2 << _memory(generators), dtype=np.uint16)
     rows = [np.bitwise_count(registers & np.uint16(g)) & 1 for g in generators]
     return np.stack([1.0 - 2.0 * row for row in rows]).astype(np.float32)
 
@@ -54,7 +60,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """``id_bits`` of identifier and ``check_bits`` of keyed BLAKE2b, under a tail-biting code of memory 8.
+    """``id_bits`` of identifier and ``check_bits`` of keyed BLAKE2b, under a tail-biting code.
 
     ``generators`` are octal generator polynomials as the literature prints them. ``key`` is any bytes; its
     SHAKE-256 makes the BLAKE2b key. Identifiers are whole bytes.
@@ -94,8 +100,9 @@ class Payload:
         identifier = self.parse(id)
         bits = np.unpackbits(np.frombuffer(identifier + self.check(identifier), np.uint8))
         # The register holds the newest bit on top; before the first bit it holds the last ones (tail-biting).
-        delayed = np.stack([np.roll(bits, age) for age in range(_MEMORY + 1)]).astype(np.uint16)
-        registers = (delayed << np.arange(_MEMORY, -1, -1, dtype=np.uint16)[:, None]).sum(0).astype(np.uint16)
+        memory = _memory(self.generators)
+        delayed = np.stack([np.roll(bits, age) for age in range(memory + 1)]).astype(np.uint16)
+        registers = (delayed << np.arange(memory, -1, -1, dtype=np.uint16)[:, None]).sum(0).astype(np.uint16)
         word = np.stack([np.bitwise_count(registers & np.uint16(g)) & 1 for g in self.generators], axis=1)
         return word.reshape(-1).astype(np.uint8)
 
@@ -120,14 +127,15 @@ class Payload:
     def _viterbi(self, soft: Soft) -> Bits:
         """Return the information bits, shape (batch, id_bits + check_bits), of the likeliest paths."""
         batch, steps = soft.shape[0], self.id_bits + self.check_bits
-        outputs = _outputs(self.generators)
-        branches = (soft.reshape(batch * steps, -1) @ outputs).reshape(batch, steps, 2 * _STATES)
-        order = np.arange(-_WRAP, steps + _WRAP) % steps
-        metric = np.zeros((batch, _STATES), np.float32)
-        choices = np.empty((len(order), batch, _STATES), np.bool_)
+        outputs, memory = _outputs(self.generators), _memory(self.generators)
+        states = 1 << memory
+        branches = (soft.reshape(batch * steps, -1) @ outputs).reshape(batch, steps, 2 * states)
+        order = np.arange(-_WRAP * memory, steps + _WRAP * memory) % steps
+        metric = np.zeros((batch, states), np.float32)
+        choices = np.empty((len(order), batch, states), np.bool_)
         for row, step in enumerate(order):
-            # Register r is entered from state r mod 256 and leads to state r >> 1: neighbours compete.
-            paths = (np.concatenate((metric, metric), axis=1) + branches[:, step]).reshape(batch, _STATES, 2)
+            # Register r is entered from state r mod the states and leads to state r >> 1: neighbours compete.
+            paths = (np.concatenate((metric, metric), axis=1) + branches[:, step]).reshape(batch, states, 2)
             even, odd = paths[:, :, 0], paths[:, :, 1]
             np.greater(odd, even, out=choices[row])
             metric = np.maximum(even, odd)
@@ -135,6 +143,6 @@ class Payload:
         rows = np.arange(batch)
         decided = np.empty((len(order), batch), np.uint8)
         for row in range(len(order) - 1, -1, -1):
-            decided[row] = state >> (_MEMORY - 1)
-            state = ((state << 1) & (_STATES - 1)) | choices[row, rows, state]
-        return decided[_WRAP : _WRAP + steps].T
+            decided[row] = state >> (memory - 1)
+            state = ((state << 1) & (states - 1)) | choices[row, rows, state]
+        return decided[_WRAP * memory : _WRAP * memory + steps].T

@@ -1,0 +1,112 @@
+"""From a listened plane to soft bits of the code, and what chance would give. Format: docs/formats/mark.md."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from assay.watermark.hallmark.canvas import Plane
+from assay.watermark.hallmark.pattern import TILE, TILES, Coefficients, Pattern, analysed
+from assay.watermark.hallmark.polarity import polarity
+from assay.watermark.hallmark.sync import Pose
+
+WIDEST = 2048
+"""Most canonical pixels of one side of a region that a pose lays out."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the tiles of one pose say.
+
+    ``numbers`` (tile rows, tile columns, DIMENSIONS) have the key's signs and the content's taken off;
+    ``first`` is the tile of the period at the upper left.
+    """
+
+    pattern: Pattern
+    numbers: Coefficients
+    first: tuple[int, int]
+
+    @classmethod
+    def of(cls, pattern: Pattern, heard: Plane, light: Plane, first: tuple[int, int] = (0, 0)) -> Heard:
+        """Analyse a listened plane and its luma, both in canonical pose."""
+        numbers = analysed(heard)
+        at = tiles_at(numbers.shape[:2], first)
+        numbers *= pattern.signs[at]
+        # Frequencies at which pictures are loud are turned down: the noise becomes white.
+        numbers /= np.sqrt((numbers * numbers).mean((0, 1))) + np.float32(1e-9)
+        numbers *= polarity(light, pattern.directions, first)[..., None]
+        return cls(pattern, numbers, first)
+
+    def soft(self) -> tuple[NDArray[np.float32], float]:
+        """Return soft code bits (length,), positive for 0, and the root of the sum of squared numbers.
+
+        Under the hypothesis that the picture is not marked with this key the signs of the numbers are fair
+        coins, so that for any code word c in {-1, 1} the sum c . soft is sub-Gaussian with that root as its
+        standard deviation (Hoeffding 1963; Khinchine's inequality).
+        """
+        folded = self._folded()
+        places = self.pattern.places.reshape(-1)
+        soft = np.bincount(places, folded.reshape(-1), self.pattern.length)
+        return soft.astype(np.float32), math.sqrt(float((folded.astype(np.float64) ** 2).sum()))
+
+    def _folded(self) -> Coefficients:
+        """Return the sum of all periods, (TILES, TILES, DIMENSIONS)."""
+        rows, columns = self.numbers.shape[:2]
+        folded = np.zeros(self.pattern.signs.shape, np.float32)
+        for top in range(0, rows, TILES):
+            for left in range(0, columns, TILES):
+                part = self.numbers[top : top + TILES, left : left + TILES]
+                folded[tiles_at(part.shape[:2], self.first)] += part
+        return folded
+
+    def loudness(self) -> float:
+        """Return in standard deviations how much more energy the soft bits have than fair coins would give."""
+        folded = self._folded()
+        places = self.pattern.places.reshape(-1)
+        soft = np.bincount(places, folded.reshape(-1), self.pattern.length)
+        energy = np.bincount(places, (folded * folded).reshape(-1), self.pattern.length)
+        ratio = soft**2 / np.maximum(energy, 1e-12)
+        return float((ratio.sum() - np.count_nonzero(energy)) / math.sqrt(2 * self.pattern.length))
+
+    def presence(self, code: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return how loudly each tile carries a code word, in standard deviations, (tile rows, tile columns)."""
+        at = tiles_at(self.numbers.shape[:2], self.first)
+        signs = 1 - 2 * code.astype(np.float32)
+        agreed = (self.numbers * signs[self.pattern.places[at]]).sum(-1)
+        spread = np.sqrt((self.numbers**2).sum(-1)) + np.float32(1e-9)
+        return (agreed / spread).astype(np.float32)
+
+
+def tiles_at(shape: tuple[int, ...], first: tuple[int, int]) -> tuple[NDArray[np.intp], ...]:
+    """Return the index of the period's tiles under some tiles."""
+    return np.ix_((np.arange(shape[0]) + first[0]) % TILES, (np.arange(shape[1]) + first[1]) % TILES)
+
+
+def laid_out(pose: Pose, planes: tuple[Plane, ...]) -> tuple[tuple[Plane, ...], tuple[int, int]]:
+    """Return planes turned back into canonical pose, cut at tiles, and the first tile of the period."""
+    rows, columns = planes[0].shape
+    centre = np.array((rows // 2, columns // 2), np.float64)
+    inverse = np.linalg.inv(pose.matrix)
+    corners = np.array([(0, 0), (0, columns - 1), (rows - 1, 0), (rows - 1, columns - 1)], np.float64)
+    places = (corners - centre - pose.offset) @ inverse.T
+    start = np.floor(places.min(0) / TILE).astype(int)
+    stop = np.minimum(np.ceil((places.max(0) + 1) / TILE).astype(int), start + WIDEST // TILE)
+    shape = tuple(int(n) for n in (stop - start) * TILE)
+    # Pillow's places are of pixels' corners, and columns come first.
+    shift = pose.matrix @ (start * TILE - 0.5) + pose.offset + centre + 0.5
+    (a, b), (c, d) = pose.matrix
+    data = (d, c, shift[1], b, a, shift[0])
+    turned = tuple(
+        np.asarray(
+            Image.fromarray(plane, "F").transform(
+                (shape[1], shape[0]), Image.Transform.AFFINE, data, Image.Resampling.BICUBIC
+            ),
+            np.float32,
+        )
+        for plane in planes
+    )
+    return turned, (int(start[0]) % TILES, int(start[1]) % TILES)

@@ -1,0 +1,69 @@
+"""Two listeners that bring out a pattern from under a picture: a rule and a small network. Neither knows a key."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+
+from assay.provenance.errors import ConfigurationError
+from assay.watermark.hallmark.canvas import THREADS, Plane
+from assay.watermark.hallmark.mask import amplitude
+
+WEIGHTS = "listener.onnx"
+"""The network, made by bench/train_hallmark.py."""
+SHA256 = "81eedf24bbfef99fb8fa31fe6df2b8ea71eba82b4172b3964a7672a81a111016"
+"""Digest of the network's file, checked when it is loaded."""
+MULTIPLE = 8
+"""The network wants sides that are multiples of this; planes are padded by reflection."""
+CODING_NOISE = 4.0
+"""Variance, in squared grey levels, that a picture's own coding is taken to add everywhere."""
+_SMOOTH, _LOCAL, _LOUDEST = 7, 9, 2.5
+_SURROUNDINGS, _KNEE = 21, 8.0
+
+
+def by_rule(plane: Plane) -> Plane:
+    """Return what is heard by high-pass, division by the local standard deviation and clipping, float32.
+
+    ``plane`` is rendered luma, 0..255. Each place counts as the mask would have marked it.
+    """
+    level = uniform_filter(uniform_filter(plane, _SMOOTH, mode="nearest"), _SMOOTH, mode="nearest")
+    detail = plane - level
+    spread = np.sqrt(uniform_filter(detail * detail, _LOCAL, mode="nearest") + np.float32(CODING_NOISE))
+    heard: Plane = np.clip(detail / spread, -_LOUDEST, _LOUDEST) * (amplitude(plane) / spread)
+    return heard
+
+
+def senses(plane: Plane) -> NDArray[np.float32]:
+    """Return what the network is given, (2, rows, columns) float32: compressed detail, and light."""
+    level = uniform_filter(plane, _SURROUNDINGS, mode="nearest")
+    detail = np.arcsinh((plane - level) / np.float32(_KNEE))
+    return np.stack((detail, (level - np.float32(128)) / np.float32(64))).astype(np.float32)
+
+
+def by_network(plane: Plane) -> Plane:
+    """Return what the trained network hears: the pattern it expects, float32; zero where nothing can be known."""
+    rows, columns = plane.shape
+    lacking = (-rows % MULTIPLE, -columns % MULTIPLE)
+    padded = np.pad(plane, ((0, lacking[0]), (0, lacking[1])), mode="symmetric")
+    (heard,) = _session().run(None, {"senses": senses(padded)[None]})
+    cut: Plane = heard[0, 0, :rows, :columns]
+    return cut
+
+
+@lru_cache(maxsize=1)
+def _session() -> onnxruntime.InferenceSession:
+    model = files("assay.watermark.hallmark").joinpath(WEIGHTS).read_bytes()
+    if hashlib.sha256(model).hexdigest() != SHA256:
+        raise ConfigurationError(
+            f"the network {WEIGHTS} is not the one this version was made with", hint="install Assay again"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

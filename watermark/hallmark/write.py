@@ -1,0 +1,68 @@
+"""Hide a code word in a picture: how much, where, and how it is rounded. Format: docs/formats/mark.md."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from assay.provenance.media import Samples
+from assay.watermark.hallmark.canvas import Plane, in_strips, resampled
+from assay.watermark.hallmark.hearing import tiles_at
+from assay.watermark.hallmark.pattern import PERIOD, TILE, TONE_SHARE, Pattern, synthesised
+from assay.watermark.hallmark.polarity import polarity
+
+FINE = 10
+"""Steps to a grey level in which the change is carried to the picture's own size."""
+DITHER = 0.5
+"""Width in grey levels of the noise added before rounding: faint changes survive on average."""
+_STRIP = 128  # rows of the picture changed at a time
+
+
+def drawn(pattern: Pattern, code: NDArray[np.uint8], plane: Plane) -> Plane:
+    """Return the pattern of unit variance that says ``code`` on a canvas, in the polarity of its content."""
+    shape = (-(-plane.shape[0] // TILE), -(-plane.shape[1] // TILE))
+    at = tiles_at(shape, (0, 0))
+    signs = 1 - 2 * code.astype(np.float32)
+    numbers = pattern.signs[at] * signs[pattern.places[at]]
+    numbers *= np.where(polarity(plane, pattern.directions) < 0, np.float32(-1), np.float32(1))[..., None]
+    data = synthesised(numbers, plane.shape)
+    times = tuple(-(-n // PERIOD) for n in plane.shape)
+    sync = np.tile(pattern.sync, times)[: plane.shape[0], : plane.shape[1]]
+    mixed: Plane = np.float32(math.sqrt(1 - TONE_SHARE)) * data + np.float32(math.sqrt(TONE_SHARE)) * sync
+    return mixed
+
+
+def added(pixels: Samples, change: Plane) -> Samples:
+    """Return the picture with a canonical luma change, in grey levels, added to all three channels."""
+    height, width = pixels.shape[:2]
+    marked = np.empty_like(pixels)
+    most = np.float32(127 / FINE)
+    coded = np.round(np.clip(change, -most, most) * FINE + 128).astype(np.uint8)
+    share = change.shape[0] / height
+    noise = _noise(width)
+
+    def add(top: int) -> None:
+        count = min(_STRIP, height - top)
+        box = (0.0, top * share, float(change.shape[1]), min((top + count) * share, float(change.shape[0])))
+        fine = Image.fromarray(coded).resize((width, count), Image.Resampling.BICUBIC, box=box)
+        # (change * FINE + noise + FINE / 2) // FINE: rounded to the nearest level, in whole numbers.
+        whole = np.asarray(fine).astype(np.int16)
+        whole += noise[:count]
+        whole //= FINE
+        strip = pixels[top : top + count] + whole[..., None]
+        np.clip(strip, 0, 255, out=strip)
+        marked[top : top + count] = strip
+
+    in_strips(add, height, _STRIP)
+    return marked
+
+
+def _noise(width: int) -> NDArray[np.int16]:
+    """Return what is added to a coded change before it is divided by FINE, (_STRIP, width) int16."""
+    rng = np.random.default_rng(0)
+    reach = int(DITHER * FINE / 2)
+    noise = rng.integers(-reach, reach + 1, (_STRIP, width))
+    return (noise + FINE // 2 - 128).astype(np.int16)
