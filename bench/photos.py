@@ -85,7 +85,10 @@ def entry(raw: Mapping[str, Any]) -> Photo:
         raise ValueError(f"{error}: {raw}") from error
     path = PurePosixPath(photo.path)
     sound = (
-        (corpus is not None or (REPOSITORY.fullmatch(photo.repository) and re.fullmatch("[0-9a-f]{40}", photo.commit)))
+        (
+            corpus is not None
+            or (REPOSITORY.fullmatch(photo.repository) and re.fullmatch("[0-9a-f]{40}", photo.commit))
+        )
         and re.fullmatch("[0-9a-f]{64}", photo.sha256)
         and re.fullmatch("[a-z0-9-]{1,40}", photo.source)
         and path.suffix.lower() in EXTENSIONS
@@ -138,7 +141,9 @@ class Places:
         target = self.clones / folder
         if not target.exists():
             url = f"https://github.com/{name}.git"
-            git(target, "clone", "--quiet", "--bare", "--filter=blob:none", "--", url, str(target), fetch=True)
+            git(
+                target, "clone", "--quiet", "--bare", "--filter=blob:none", "--", url, str(target), fetch=True
+            )
         return target, True
 
     def bytes(self, photo: Photo) -> bytes:
@@ -162,7 +167,9 @@ def materialise(photos: Iterable[Photo], into: Path, places: Places) -> dict[Pho
     """Write the photographs into a folder; returns those that are missing, each with the reason."""
     missing: dict[Photo, str] = {}
     into.mkdir(parents=True, exist_ok=True)
-    for _, group in groupby(sorted(photos, key=lambda photo: photo.repository), key=lambda photo: photo.repository):
+    for _, group in groupby(
+        sorted(photos, key=lambda photo: photo.repository), key=lambda photo: photo.repository
+    ):
         for photo in group:
             target = into / photo.name
             if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == photo.sha256:
