@@ -109,7 +109,7 @@ def read_list(path: Path) -> tuple[Photo, ...]:
 
 def git(directory: Path, *arguments: str, fetch: bool) -> bytes:
     """What git prints; ``MissingError`` where it fails. Without ``fetch`` it stays off the network."""
-    variables = os.environ | {"GIT_TERMINAL_PROMPT": "0"} | ({} if fetch else {"GIT_NO_LAZY_FETCH": "1"})
+    variables = os.environ | {"GIT_TERMINAL_PROMPT": "0"} | ({} if fetch else {"GIT_ALLOW_PROTOCOL": "none"})
     try:
         done = subprocess.run(
             ["git", "--git-dir", str(directory), *arguments],

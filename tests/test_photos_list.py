@@ -135,6 +135,40 @@ def test_a_mirror_is_read_and_only_the_right_bytes_are_written(tmp_path: Path) -
     assert (into / good.name).read_bytes() == right
 
 
+def test_a_repository_that_is_no_mirror_is_cloned_without_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = picture("green")
+    commit = mirror(tmp_path, right)
+    server = tmp_path / "server" / "someone" / "photos.git"
+    server.parent.mkdir(parents=True)
+    (tmp_path / "someone+photos").rename(server)
+    settings = {
+        f"url.file://{tmp_path}/server/.insteadOf": "https://github.com/",
+        "uploadpack.allowFilter": "true",
+        "uploadpack.allowAnySHA1InWant": "true",
+    }
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(settings)))
+    for number, (key, value) in enumerate(settings.items()):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
+    photo = photos.Photo(
+        "someone/photos", commit, "a.png", hashlib.sha256(right).hexdigest(), 8, 6, "CC0-1.0", "here"
+    )
+    places = photos.Places(None, None, tmp_path / "clones")
+    git = ["git", "--git-dir", str(places.repository("someone/photos")[0])]
+    absent = subprocess.run(
+        [*git, "cat-file", "-e", f"{commit}:a.png"],
+        env=os.environ | {"GIT_ALLOW_PROTOCOL": "none"},
+        capture_output=True,
+    )
+    assert absent.returncode, "the clone already carries the file"
+    as_mirror = photos.Places(tmp_path / "clones", None, tmp_path / "none")
+    assert set(photos.materialise([photo], tmp_path / "into", as_mirror)) == {photo}, "a mirror fetched"
+    assert not photos.materialise([photo], tmp_path / "into", places)
+    assert (tmp_path / "into" / photo.name).read_bytes() == right
+
+
 @pytest.mark.parametrize(
     "change",
     [
