@@ -24,7 +24,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -167,17 +166,14 @@ def materialise(photos: Iterable[Photo], into: Path, places: Places) -> dict[Pho
     """Write the photographs into a folder; returns those that are missing, each with the reason."""
     missing: dict[Photo, str] = {}
     into.mkdir(parents=True, exist_ok=True)
-    for _, group in groupby(
-        sorted(photos, key=lambda photo: photo.repository), key=lambda photo: photo.repository
-    ):
-        for photo in group:
-            target = into / photo.name
-            if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == photo.sha256:
-                continue
-            try:
-                target.write_bytes(places.bytes(photo))
-            except MissingError as error:
-                missing[photo] = str(error)
+    for photo in photos:
+        target = into / photo.name
+        if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == photo.sha256:
+            continue
+        try:
+            target.write_bytes(places.bytes(photo))
+        except MissingError as error:
+            missing[photo] = str(error)
     return missing
 
 
