@@ -14,6 +14,8 @@ from assay.provenance.media import Samples
 
 SIDE = 640
 """Side in pixels of a square of the canonical area."""
+SMALL = 90_000
+"""Pixels below which a picture is marked on a canvas of half that side: it has no room for finer waves."""
 LONGEST = 4096
 """Most canonical pixels of one side: longer strips are marked and read on a canvas of less area."""
 
@@ -26,7 +28,12 @@ _STRIP = 240  # rows of the picture converted at a time
 Plane = NDArray[np.float32]
 
 
-def canonical_shape(height: int, width: int, side: float = SIDE) -> tuple[int, int]:
+def side_of(height: int, width: int) -> int:
+    """Return the side of the square whose area the canvas of a picture of this size has when it is marked."""
+    return SIDE if height * width >= SMALL else SIDE // 2
+
+
+def canonical_shape(height: int, width: int, side: float) -> tuple[int, int]:
     """Return rows and columns of a picture's canvas: its own shape at the area of ``side`` squared."""
     scale = side / math.sqrt(height * width)
     scale = min(scale, LONGEST / max(height, width))

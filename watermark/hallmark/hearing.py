@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assay.watermark.hallmark.canvas import Plane
-from assay.watermark.hallmark.pattern import TILE, TILES, Coefficients, Pattern, analysed
+from assay.watermark.hallmark.pattern import TILE, TILES, Coefficients, Pattern, analysed, tiles_at
 from assay.watermark.hallmark.polarity import polarity
 from assay.watermark.hallmark.sync import Pose
 
@@ -31,14 +31,14 @@ class Heard:
     first: tuple[int, int]
 
     @classmethod
-    def of(cls, pattern: Pattern, heard: Plane, light: Plane, first: tuple[int, int] = (0, 0)) -> Heard:
-        """Analyse a listened plane and its luma, both in canonical pose."""
-        numbers = analysed(heard)
+    def of(cls, pattern: Pattern, heard: Plane, light: Plane, cover: Plane, first: tuple[int, int]) -> Heard:
+        """Analyse a listened plane, its luma, and where there is a picture, all in canonical pose."""
+        numbers = analysed(heard * cover)
         at = tiles_at(numbers.shape[:2], first)
         numbers *= pattern.signs[at]
         # Frequencies at which pictures are loud are turned down: the noise becomes white.
         numbers /= np.sqrt((numbers * numbers).mean((0, 1))) + np.float32(1e-9)
-        numbers *= polarity(light, pattern.directions, first)[..., None]
+        numbers *= polarity(light, cover, pattern.directions, first)[..., None]
         return cls(pattern, numbers, first)
 
     def soft(self) -> tuple[NDArray[np.float32], float]:
@@ -79,11 +79,6 @@ class Heard:
         agreed = (self.numbers * signs[self.pattern.places[at]]).sum(-1)
         spread = np.sqrt((self.numbers**2).sum(-1)) + np.float32(1e-9)
         return (agreed / spread).astype(np.float32)
-
-
-def tiles_at(shape: tuple[int, ...], first: tuple[int, int]) -> tuple[NDArray[np.intp], ...]:
-    """Return the index of the period's tiles under some tiles."""
-    return np.ix_((np.arange(shape[0]) + first[0]) % TILES, (np.arange(shape[1]) + first[1]) % TILES)
 
 
 def laid_out(pose: Pose, planes: tuple[Plane, ...]) -> tuple[tuple[Plane, ...], tuple[int, int]]:

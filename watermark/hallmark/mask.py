@@ -7,7 +7,7 @@ from scipy.ndimage import uniform_filter
 
 from assay.watermark.hallmark.canvas import Plane
 
-FLAT, TEXTURE, MOST = 0.9, 0.55, 6.0
+FLAT, TEXTURE, MOST = 0.75, 0.5, 6.0
 """Amplitude in grey levels before the strength: FLAT + TEXTURE * activity, at most MOST."""
 NEAR, FAR = 7, 21
 """Sides of the two windows, in canonical pixels, in which activity is averaged."""

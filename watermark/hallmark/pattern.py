@@ -18,7 +18,7 @@ PERIOD = 1024
 TILE = 32
 """Side in canonical pixels of the tiles that carry the code, each with signs of its own."""
 TILES = PERIOD // TILE
-TONES = 320
+TONES = 200
 """Tones hidden for synchronisation."""
 TONE_BAND = (0.05, 0.215)
 """Frequencies of the tones, cycles a canonical pixel."""
@@ -38,6 +38,7 @@ def _bins() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 ROWS, COLUMNS = _bins()
+_QUARTER = np.array([[0.0, 1.0], [-1.0, 0.0]])
 BINS = len(ROWS)
 DIMENSIONS = 2 * BINS
 """Real numbers that a tile carries."""
@@ -98,6 +99,34 @@ class Pattern:
         return np.stack((np.sin(angle), np.cos(angle)), -1).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a picture's canvas lies on the pattern: turned and mirrored ``turn`` (0..7), its corner at ``corner``."""
+
+    turn: int
+    corner: tuple[int, int]
+
+    @classmethod
+    def of(cls, key: bytes, id: bytes) -> Placement:
+        """Draw the placement of an identifier: pictures of one key cannot be averaged to learn the tones."""
+        turn, row, column = (int(n) for n in key_stream("assay hallmark placement", key + id, 3))
+        return cls(turn % 8, (row % PERIOD, column % PERIOD))
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """What takes steps on the pattern to steps on the canvas, (2, 2)."""
+        return np.linalg.matrix_power(_QUARTER, self.turn % 4) @ np.diag((1.0, -1.0 if self.turn > 3 else 1.0))
+
+    def to_pattern(self, plane: Plane) -> Plane:
+        """Return a canvas as it lies on the pattern."""
+        turned = np.rot90(plane, self.turn % 4)
+        return turned[:, ::-1] if self.turn > 3 else turned
+
+    def to_canvas(self, plane: Plane) -> Plane:
+        """Return a piece of the pattern as it lies on the canvas."""
+        return np.rot90(plane[:, ::-1] if self.turn > 3 else plane, -(self.turn % 4))
+
+
 def tiled(plane: Plane) -> Plane:
     """Return a plane, padded with zeros to whole tiles, as (tile rows, tile columns, TILE, TILE)."""
     rows, columns = (-(-n // TILE) for n in plane.shape)
@@ -128,3 +157,8 @@ def synthesised(numbers: Coefficients, shape: tuple[int, int]) -> Plane:
     spectrum[..., -ROWS[lone] % TILE, 0] = np.conj(values[..., lone])
     tiles = np.fft.irfft2(spectrum, (TILE, TILE)) * (TILE * TILE / np.sqrt(2 * 2 * BINS))
     return untiled(tiles.astype(np.float32), shape)
+
+
+def tiles_at(shape: tuple[int, ...], first: tuple[int, int]) -> tuple[NDArray[np.intp], ...]:
+    """Return the index of the period's tiles under some tiles."""
+    return np.ix_((np.arange(shape[0]) + first[0]) % TILES, (np.arange(shape[1]) + first[1]) % TILES)

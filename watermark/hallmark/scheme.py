@@ -11,15 +11,15 @@ import numpy as np
 from assay.provenance.errors import LimitError
 from assay.provenance.mark import Mark, Reading
 from assay.provenance.media import Media, Samples
-from assay.watermark.hallmark.canvas import SIDE, Plane, canonical_shape, luma
+from assay.watermark.hallmark.canvas import SIDE, Plane, canonical_shape, luma, side_of
 from assay.watermark.hallmark.hearing import Heard, laid_out
 from assay.watermark.hallmark.listener import by_network, by_rule
 from assay.watermark.hallmark.mask import amplitude
-from assay.watermark.hallmark.pattern import Pattern
+from assay.watermark.hallmark.pattern import TILE, Pattern, Placement
 from assay.watermark.hallmark.spectrum import Spectrum
 from assay.watermark.hallmark.sync import Finder, Pose
-from assay.watermark.hallmark.write import added, drawn
-from assay.watermark.payload import PUBLIC_KEY, RATE_SIXTH, Payload
+from assay.watermark.hallmark.write import added, drawn, worn
+from assay.watermark.payload import PUBLIC_KEY, RATE_SIXTH, Bits, Payload
 
 ALARM = 1e-9
 """Largest p-value at which an identifier is reported."""
@@ -31,6 +31,10 @@ CLEAR = 5.6
 """Score of a pose above which it is refined and decoded."""
 TRIES = 64
 """Most decodings of one reading, counted in every p-value."""
+LOUDEST, FAINTEST = 43.3, 49.0
+"""Peak signal-to-noise ratios in decibels between which the mark's strength is chosen."""
+GOAL = 28.0
+"""Statistic at which no more strength is needed, after the trial passage."""
 LEAST_SIDE = 128
 """Fewest pixels of a picture's shorter side."""
 
@@ -41,7 +45,6 @@ class Attempt:
 
     heard: Heard
     details: dict[str, object]
-    aligned: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,17 @@ class Hallmark:
     id_bits = 64
 
     def __init__(self, key: bytes = PUBLIC_KEY) -> None:
+        self.key = key
         self.payload = Payload(self.id_bits, 32, RATE_SIXTH, key)
         self.pattern = Pattern(key, self.payload.coded_bits)
         self.finder = Finder(self.pattern)
 
-    def embed(self, media: Media, id: str, strength: float = 0.45) -> Media:
-        """Return the picture with the identifier, 16 hexadecimal digits, in its luma."""
+    def embed(self, media: Media, id: str) -> Media:
+        """Return the picture with the identifier, 16 hexadecimal digits, in its luma.
+
+        Raises LimitError where the picture is too small or too flat (nothing to hide in, as on a blank page),
+        UsageError on a malformed identifier.
+        """
         code = self.payload.encode(id)
         pixels = media.frame()
         if min(pixels.shape[:2]) < LEAST_SIDE:
@@ -78,9 +86,31 @@ class Hallmark:
                 f"the picture is too small for a mark ({pixels.shape[1]} x {pixels.shape[0]})",
                 hint=f"its shorter side needs {LEAST_SIDE} pixels",
             )
-        plane = luma(pixels, canonical_shape(*pixels.shape[:2]))
-        change = np.float32(strength) * amplitude(plane) * drawn(self.pattern, code, plane)
+        plane = luma(pixels, canonical_shape(*pixels.shape[:2], side_of(*pixels.shape[:2])))
+        placement = Placement.of(self.key, self.payload.parse(id))
+        change = amplitude(plane) * drawn(self.pattern, code, plane, placement)
+        change *= np.float32(self._strength(plane, change, code, placement, pixels.shape[:2]))
         return Media.still(added(pixels, change))
+
+    def _strength(
+        self, plane: Plane, change: Plane, code: Bits, placement: Placement, shape: tuple[int, int]
+    ) -> float:
+        """Return the factor at which the mark would outlast a hard passage, within the bounds of visibility."""
+        loud = math.sqrt(float((change * change).mean()))
+        least, most = (255 / 10 ** (decibels / 20) / loud for decibels in (FAINTEST, LOUDEST))
+        tried = math.sqrt(least * most)
+        passed = worn(plane + np.float32(tried) * change, shape)
+        agreed = self._agreement(by_rule(passed), passed, code, placement)
+        return min(most, max(least, tried * GOAL / max(agreed, 1e-3)))
+
+    def _agreement(self, heard: Plane, light: Plane, code: Bits, placement: Placement) -> float:
+        """Return the statistic of a code word whose placement is known."""
+        planes = [placement.to_pattern(p) for p in (heard, light, np.ones_like(light))]
+        ahead = tuple(n % TILE for n in placement.corner)
+        padded = [np.pad(p, [(a, 0) for a in ahead]) for p in planes]
+        first = (placement.corner[0] // TILE, placement.corner[1] // TILE)
+        soft, spread = Heard.of(self.pattern, padded[0], padded[1], padded[2], first).soft()
+        return float((1 - 2.0 * code) @ soft) / spread
 
     def read(self, media: Media) -> Reading:
         """Look for an identifier."""
@@ -98,7 +128,7 @@ class Hallmark:
             p_value = self._p_value(agreed)
             if p_value < ALARM:
                 details = {"statistic": round(agreed, 2), **attempt.details}
-                return Reading(self.scheme, Mark(self.scheme, word.id), p_value, "", details, attempt.aligned)
+                return Reading(self.scheme, Mark(self.scheme, word.id), p_value, "", details)
         return Reading(self.scheme, None, 1.0, "no mark")
 
     def _p_value(self, agreed: float) -> float:
@@ -107,10 +137,11 @@ class Hallmark:
         return min(1.0, math.exp(math.log(TRIES) + self.id_bits * math.log(2) - agreed**2 / 2))
 
     def _attempts(self, pixels: Samples) -> Iterator[Attempt]:
-        plane = luma(pixels, canonical_shape(*pixels.shape[:2]))
-        yield Attempt(Heard.of(self.pattern, by_rule(plane), plane), {"pose": "as embedded", "by": "rule"}, True)
+        plane = luma(pixels, canonical_shape(*pixels.shape[:2], side_of(*pixels.shape[:2])))
+        heard = by_rule(plane)
+        yield from self._posed(Rendering(1.0, plane, heard, Spectrum.of(heard)), self.finder.search_upright, "rule")
+        plane = luma(pixels, canonical_shape(*pixels.shape[:2], SIDE))
         heard = by_network(plane)
-        yield Attempt(Heard.of(self.pattern, heard, plane), {"pose": "as embedded", "by": "network"}, True)
         renderings = [Rendering(1.0, plane, heard, Spectrum.of(heard))]
         yield from self._posed(renderings[0], self.finder.search)
         for size in RENDERINGS:
@@ -121,14 +152,16 @@ class Hallmark:
         for rendering in renderings[:3]:
             yield from self._posed(rendering, self.finder.search_stretched)
 
-    def _posed(self, rendering: Rendering, search: Callable[[Spectrum], list[Pose]]) -> Iterator[Attempt]:
+    def _posed(
+        self, rendering: Rendering, search: Callable[[Spectrum], list[Pose]], by: str = "network"
+    ) -> Iterator[Attempt]:
         for pose in search(rendering.spectrum)[:2]:
             if pose.score < CLEAR:
                 break
             pose = self.finder.refined(rendering.spectrum, pose)
-            yield self._attempt(pose, rendering.heard, rendering.plane, rendering.size)
-
-    def _attempt(self, pose: Pose, heard: Plane, plane: Plane, size: float) -> Attempt:
-        (turned, light), first = laid_out(pose, (heard, plane))
-        details = {"pose": (pose.matrix / size).round(4).tolist(), "sync": round(pose.score, 1), "by": "network"}
-        return Attempt(Heard.of(self.pattern, turned, light, first), details)
+            planes = (rendering.heard, rendering.plane, np.ones_like(rendering.plane))
+            (heard, light, cover), first = laid_out(pose, planes)
+            details: dict[str, object] = {
+                "pose": (pose.matrix / rendering.size).round(4).tolist(), "sync": round(pose.score, 1), "by": by
+            }
+            yield Attempt(Heard.of(self.pattern, heard, light, cover, first), details)

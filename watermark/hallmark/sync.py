@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from assay.watermark.hallmark.pattern import PERIOD, TONE_BAND, Pattern
+from assay.watermark.hallmark.pattern import PERIOD, TONE_BAND, Pattern, Placement
 from assay.watermark.hallmark.spectrum import ANGLES, STEP, Matrix, Spectrum
 
 REACH = 0.25
@@ -52,6 +52,11 @@ class Finder:
     def search(self, spectrum: Spectrum) -> list[Pose]:
         """Return the likeliest poses of any rotation, mirroring and scale within REACH, best first."""
         return self._best(spectrum, self._turned(spectrum))
+
+    def search_upright(self, spectrum: Spectrum) -> list[Pose]:
+        """Return the likeliest poses of a picture that was neither turned nor scaled, best first."""
+        poses = [self.placed(spectrum, Placement(turn, (0, 0)).matrix) for turn in range(8)]
+        return sorted(poses, key=lambda pose: pose.score, reverse=True)
 
     def search_stretched(self, spectrum: Spectrum) -> list[Pose]:
         """Return the likeliest poses whose aspect was changed, in quarter turns and mirrored, best first."""

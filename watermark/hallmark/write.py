@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
@@ -10,29 +11,44 @@ from PIL import Image
 
 from assay.provenance.media import Samples
 from assay.watermark.hallmark.canvas import Plane, in_strips, resampled
-from assay.watermark.hallmark.hearing import tiles_at
-from assay.watermark.hallmark.pattern import PERIOD, TILE, TONE_SHARE, Pattern, synthesised
+from assay.watermark.hallmark.pattern import (
+    PERIOD,
+    TILE,
+    TONE_SHARE,
+    Pattern,
+    Placement,
+    synthesised,
+    tiles_at,
+)
 from assay.watermark.hallmark.polarity import polarity
 
 FINE = 10
 """Steps to a grey level in which the change is carried to the picture's own size."""
 DITHER = 0.5
 """Width in grey levels of the noise added before rounding: faint changes survive on average."""
+WORN_SHARE, WORN_PIXELS, WORN_QUALITY = 0.7, 800_000, 55
+"""The trial passage: sides times a share or down to an area, then JPEG of a quality."""
 _STRIP = 128  # rows of the picture changed at a time
 
 
-def drawn(pattern: Pattern, code: NDArray[np.uint8], plane: Plane) -> Plane:
+def drawn(pattern: Pattern, code: NDArray[np.uint8], plane: Plane, placement: Placement) -> Plane:
     """Return the pattern of unit variance that says ``code`` on a canvas, in the polarity of its content."""
-    shape = (-(-plane.shape[0] // TILE), -(-plane.shape[1] // TILE))
-    at = tiles_at(shape, (0, 0))
+    light = placement.to_pattern(plane)
+    first = tuple(n // TILE for n in placement.corner)
+    ahead = tuple(n % TILE for n in placement.corner)
+    around = [(a, -(a + n) % TILE) for a, n in zip(ahead, light.shape, strict=True)]
+    cover = np.pad(np.ones_like(light), around)
+    at = tiles_at(tuple(n // TILE for n in cover.shape), first)
     signs = 1 - 2 * code.astype(np.float32)
     numbers = pattern.signs[at] * signs[pattern.places[at]]
-    numbers *= np.where(polarity(plane, pattern.directions) < 0, np.float32(-1), np.float32(1))[..., None]
-    data = synthesised(numbers, plane.shape)
-    times = tuple(-(-n // PERIOD) for n in plane.shape)
-    sync = np.tile(pattern.sync, times)[: plane.shape[0], : plane.shape[1]]
-    mixed: Plane = np.float32(math.sqrt(1 - TONE_SHARE)) * data + np.float32(math.sqrt(TONE_SHARE)) * sync
-    return mixed
+    content = polarity(np.pad(light, around), cover, pattern.directions, first)
+    numbers *= np.where(content < 0, np.float32(-1), np.float32(1))[..., None]
+    here = (slice(ahead[0], ahead[0] + light.shape[0]), slice(ahead[1], ahead[1] + light.shape[1]))
+    data = synthesised(numbers, cover.shape)[here]
+    rows, columns = ((np.arange(n) + c) % PERIOD for n, c in zip(light.shape, placement.corner, strict=True))
+    sync = pattern.sync[rows[:, None], columns]
+    mixed = np.float32(math.sqrt(1 - TONE_SHARE)) * data + np.float32(math.sqrt(TONE_SHARE)) * sync
+    return placement.to_canvas(mixed)
 
 
 def added(pixels: Samples, change: Plane) -> Samples:
@@ -58,6 +74,15 @@ def added(pixels: Samples, change: Plane) -> Samples:
 
     in_strips(add, height, _STRIP)
     return marked
+
+
+def worn(plane: Plane, shape: tuple[int, int]) -> Plane:
+    """Return a canonical plane after a hard passage: its picture reduced to WORN_SHARE or WORN_PIXELS, JPEG, and back."""
+    scale = min(WORN_SHARE, math.sqrt(WORN_PIXELS / (shape[0] * shape[1])))
+    small = resampled(plane, (max(8, round(shape[0] * scale)), max(8, round(shape[1] * scale))))
+    memory = io.BytesIO()
+    Image.fromarray(np.clip(np.round(small), 0, 255).astype(np.uint8)).save(memory, "JPEG", quality=WORN_QUALITY)
+    return resampled(np.asarray(Image.open(memory), np.float32), (plane.shape[0], plane.shape[1]))
 
 
 def _noise(width: int) -> NDArray[np.int16]:
