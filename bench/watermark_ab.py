@@ -3,8 +3,9 @@
     python bench/watermark_ab.py --photos FILE-OR-DIR… --out sheet.html [--png sheet.png] [--scheme NAME]
 
 Crops are chosen where a mark shows first: smooth sky, skin, and text (black on white and white on black, set into the
-photograph by this program before it is marked). ``--crop FILE:LEFT:TOP`` adds one by hand. Which side is marked
-stands at the end. The page is self-contained and runs nothing; every pixel is shown as four.
+photograph by this program before it is marked). Skin is judged by colour alone, which wood and sand have
+too: ``--crop skin:FILE:LEFT:TOP`` adds a face by hand, ``--kinds`` leaves a kind out. Which side is marked stands at
+the end. The page is self-contained and runs nothing; every pixel is shown as four.
 """
 
 from __future__ import annotations
@@ -112,13 +113,14 @@ def cut(method: Method, kind: str, name: str, picture: Samples, left: int, top: 
 
 
 def by_hand(method: Method, places: list[str]) -> Iterator[Crop]:
-    """Yield the crops named as FILE:LEFT:TOP."""
+    """Yield the crops named as KIND:FILE:LEFT:TOP."""
     for text in places:
-        name, left, top = text.rsplit(":", 2)
-        yield cut(method, "chosen", Path(name).name, load(Path(name)), int(left), int(top))
+        kind, rest = text.split(":", 1)
+        name, left, top = rest.rsplit(":", 2)
+        yield cut(method, kind, Path(name).name, load(Path(name)), int(left), int(top))
 
 
-def crops(method: Method, paths: list[Path], count: int) -> list[Crop]:
+def crops(method: Method, paths: list[Path], kinds: str, count: int) -> list[Crop]:
     """Return crops of sky, skin and text."""
     pictures: dict[str, Samples] = {}
     for path in paths:
@@ -129,8 +131,8 @@ def crops(method: Method, paths: list[Path], count: int) -> list[Crop]:
             continue
         if min(picture.shape[:2]) >= 2 * SIDE:
             pictures[path.name] = picture
-    found = [crop for kind in ENOUGH for crop in best(method, pictures, kind, count)]
-    for name in list(pictures)[:count]:
+    found = [crop for kind in ENOUGH if kind in kinds for crop in best(method, pictures, kind, count)]
+    for name in list(pictures)[: count if "text" in kinds else 0]:
         picture, (left, top) = with_text(pictures[name])
         found.append(cut(method, "text", name, picture, left, top))
     return found
@@ -206,7 +208,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--photos", type=Path, nargs="+", required=True)
-    parser.add_argument("--crop", action="append", default=[], metavar="FILE:LEFT:TOP")
+    parser.add_argument("--crop", action="append", default=[], metavar="KIND:FILE:LEFT:TOP")
+    parser.add_argument("--kinds", default="sky,skin,text", help="crops chosen by this program")
     parser.add_argument("--scheme", default="dwtdctsvd", help="a scheme of ours, or a peer")
     parser.add_argument("--count", type=int, default=3, help="crops of each kind")
     parser.add_argument("--seed", type=int, default=0, help="moves which side is which")
@@ -215,7 +218,9 @@ def main() -> None:
     options = parser.parse_args()
     try:
         method = open_method(options.scheme)
-        found = crops(method, find(options.photos), options.count) + list(by_hand(method, options.crop))
+        found = crops(method, find(options.photos), options.kinds, options.count) + list(
+            by_hand(method, options.crop)
+        )
     except AssayError as error:
         sys.exit(f"bench/watermark_ab.py: {error}")
     if not found:
@@ -225,8 +230,7 @@ def main() -> None:
     )
     if options.png:
         sheet(found, options.seed).save(options.png)
-    counts = {kind: sum(crop.kind == kind for crop in found) for kind in ("sky", "skin", "text", "chosen")}
-    print(f"{options.out}: {counts}")
+    print(f"{options.out}: {', '.join(crop.kind for crop in found)}")
 
 
 if __name__ == "__main__":
