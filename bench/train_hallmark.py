@@ -33,7 +33,7 @@ PATCH = 160
 """Side of a training piece in canonical pixels."""
 MOST_PIXELS = 1.6e6
 """Larger photographs are kept at this size: the mark and the network live on a canvas of 0.41 megapixels."""
-STRENGTH = (0.3, 0.8)
+STRENGTH = (0.25, 0.8)
 """Range of the mark's strength."""
 
 

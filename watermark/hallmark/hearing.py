@@ -53,6 +53,11 @@ class Heard:
         soft = np.bincount(places, folded.reshape(-1), self.pattern.length)
         return soft.astype(np.float32), math.sqrt(float((folded.astype(np.float64) ** 2).sum()))
 
+    def agreement(self, code: NDArray[np.uint8]) -> float:
+        """Return how well a code word agrees, in standard deviations of fair coins."""
+        soft, spread = self.soft()
+        return float((1 - 2.0 * code) @ soft) / (spread + 1e-12)
+
     def _folded(self) -> Coefficients:
         """Return the sum of all periods, (TILES, TILES, DIMENSIONS)."""
         rows, columns = self.numbers.shape[:2]

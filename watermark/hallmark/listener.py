@@ -17,7 +17,7 @@ from assay.watermark.hallmark.mask import amplitude
 
 WEIGHTS = "listener.onnx"
 """The network, made by bench/train_hallmark.py."""
-SHA256 = "dad433a41d331420f616ae75ba007c80758e1de350de396e57e1d5f14315267a"
+SHA256 = "9e4a82cdb22ec8459b62d1ef7060c4eedaf9852d497eeb08c7a9107c9ad42050"
 """Digest of the network's file, checked when it is loaded."""
 MULTIPLE = 8
 """The network wants sides that are multiples of this; planes are padded by reflection."""

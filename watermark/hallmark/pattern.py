@@ -22,7 +22,7 @@ TONES = 200
 """Tones hidden for synchronisation."""
 TONE_BAND = (0.05, 0.215)
 """Frequencies of the tones, cycles a canonical pixel."""
-TONE_SHARE = 0.2
+TONE_SHARE = 0.3
 """Share of the mark's power that the tones have."""
 
 Coefficients = NDArray[np.float32]
@@ -116,6 +116,15 @@ class Placement:
     def matrix(self) -> NDArray[np.float64]:
         """What takes steps on the pattern to steps on the canvas, (2, 2)."""
         return np.linalg.matrix_power(_QUARTER, self.turn % 4) @ np.diag((1.0, -1.0 if self.turn > 3 else 1.0))
+
+    def place(self, index: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
+        """Return where on the pattern a pixel of a canvas of some shape lies."""
+        (row, column), (rows, columns) = index, shape
+        for _ in range(self.turn % 4):
+            row, column, rows, columns = columns - 1 - column, row, columns, rows
+        if self.turn > 3:
+            column = columns - 1 - column
+        return (row + self.corner[0]) % PERIOD, (column + self.corner[1]) % PERIOD
 
     def to_pattern(self, plane: Plane) -> Plane:
         """Return a canvas as it lies on the pattern."""

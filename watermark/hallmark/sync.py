@@ -16,8 +16,10 @@ from assay.watermark.hallmark.spectrum import ANGLES, STEP, Matrix, Spectrum
 
 REACH = 0.25
 """Natural logarithm of the largest change of scale that one rendering is searched for, either way."""
-CANDIDATES = 6
+CANDIDATES = 12
 """Places of the polar map whose phases are compared."""
+CERTAIN = 8.0
+"""Score at which no other candidate is looked at."""
 _GRID = PERIOD // 2  # side of the grid of offsets: the tones lie below half its Nyquist frequency
 _NEARBY = np.stack(np.meshgrid(*(np.arange(-1.25, 1.5, 0.25),) * 2), -1).reshape(-1, 2)  # fractions of its pixels
 _STEPS = (0.003, 0.0015, 0.0007)
@@ -42,6 +44,12 @@ class Pose:
     offset: NDArray[np.float64]
     score: float
 
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """The place on the canvas at which the plane's centre lies."""
+        middle: NDArray[np.float64] = -np.linalg.solve(self.matrix, self.offset)
+        return middle
+
 
 @dataclass(frozen=True)
 class Finder:
@@ -64,7 +72,11 @@ class Finder:
 
     def _best(self, spectrum: Spectrum, matrices: Sequence[Matrix]) -> list[Pose]:
         # Power is the same after half a turn; phases are not.
-        poses = [self.placed(spectrum, m) for matrix in matrices for m in (matrix, -matrix)]
+        poses = []
+        for matrix in matrices:
+            poses += [self.placed(spectrum, m) for m in (matrix, -matrix)]
+            if max(pose.score for pose in poses[-2:]) > CERTAIN:
+                break
         return sorted(poses, key=lambda pose: pose.score, reverse=True)
 
     @cached_property

@@ -1,0 +1,139 @@
+"""Look for a mark, the likeliest places first, and say how sure it is. Format: docs/formats/mark.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from assay.provenance.mark import Mark, Reading
+from assay.provenance.media import Samples
+from assay.watermark.hallmark.canvas import SIDE, Plane, canonical_shape, luma, side_of
+from assay.watermark.hallmark.hearing import Heard, laid_out
+from assay.watermark.hallmark.listener import by_network, by_rule
+from assay.watermark.hallmark.pattern import PERIOD
+from assay.watermark.hallmark.spectrum import Spectrum
+from assay.watermark.hallmark.sync import Finder, Pose
+from assay.watermark.hallmark.voice import Voice
+
+ALARM = 1e-9
+"""Largest p-value at which an identifier is reported."""
+SIZES = (1.0, 0.71, 0.5, 0.35, 1.41)
+"""Sides, in canonical ones, at which a picture is searched: crops are rendered smaller, what has borders larger."""
+STRETCHED = 3
+"""How many of them are searched for changes of aspect, last of all."""
+POSES = 2
+"""Poses decoded of one search."""
+CLEAR = 5.6
+"""Score of a pose below which it is not decoded."""
+LOUD = 3.0
+"""Standard deviations of excess energy below which what was heard is not decoded."""
+LEAST_SIDE = 64
+"""Fewest pixels of the shorter side in which anything is looked for."""
+STRAIGHT, NEAR = 0.005, 2.0
+"""Errors of matrix and place, in canonical pixels, up to which a picture counts as whole."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A picture at one size, in canonical sides, what a listener hears under it, and the spectrum of that."""
+
+    size: float
+    plane: Plane
+    heard: Plane
+    by: str
+
+    @classmethod
+    def of(cls, pixels: Samples, side: float, listen: Callable[[Plane], Plane], by: str) -> Rendering:
+        """Render a picture and listen."""
+        plane = luma(pixels, canonical_shape(*pixels.shape[:2], side))
+        return cls(side / SIDE, plane, listen(plane), by)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One hypothesis: whose voice, in which pose of which rendering."""
+
+    voice: Voice
+    pose: Pose
+    rendering: Rendering
+    heard: Heard
+
+    def describe(self) -> dict[str, object]:
+        """Return JSON values for experts."""
+        return {
+            "scale_rotation": (self.pose.matrix / self.rendering.size).round(4).tolist(),
+            "sync": round(self.pose.score, 1),
+            "listener": self.rendering.by,
+        }
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the marks of some voices, all of the same scheme."""
+
+    voices: Sequence[Voice]
+
+    def read(self, pixels: Samples) -> Reading:
+        """Return what is found in uint8 (height, width, 3) pixels."""
+        scheme = self.voices[0].scheme
+        if min(pixels.shape[:2]) < LEAST_SIDE:
+            return Reading(scheme, None, None, "too small")
+        for attempt in self._attempts(pixels):
+            if attempt.heard.loudness() < LOUD:
+                continue
+            voice = attempt.voice
+            soft, _ = attempt.heard.soft()
+            (word,) = voice.payload.decode(soft[None])
+            if word is None:
+                continue
+            agreement = attempt.heard.agreement(voice.payload.encode(word.id))
+            p_value = voice.p_value(agreement, len(self.voices))
+            if p_value < ALARM:
+                details = {"agreement": round(agreement, 2), **attempt.describe()}
+                whole = _whole(attempt, word.id, pixels.shape[:2])
+                return Reading(scheme, Mark(scheme, word.id), p_value, "", details, aligned=whole)
+        return Reading(scheme, None, 1.0, "no mark")
+
+    def _attempts(self, pixels: Samples) -> Iterator[Attempt]:
+        """Yield hypotheses, the likeliest and cheapest first."""
+        side = side_of(*pixels.shape[:2])
+        yield from self._posed(Rendering.of(pixels, side, by_rule, "rule"), Finder.search_upright)
+        spectra: list[tuple[Rendering, Spectrum]] = []
+        for size in SIZES:
+            rendering = Rendering.of(pixels, size * SIDE, by_network, "network")
+            spectra.append((rendering, Spectrum.of(rendering.heard)))
+            yield from self._posed(rendering, Finder.search, spectra[-1][1])
+        for rendering, spectrum in spectra[:STRETCHED]:
+            yield from self._posed(rendering, Finder.search_stretched, spectrum)
+
+    def _posed(
+        self,
+        rendering: Rendering,
+        search: Callable[[Finder, Spectrum], list[Pose]],
+        spectrum: Spectrum | None = None,
+    ) -> Iterator[Attempt]:
+        spectrum = spectrum or Spectrum.of(rendering.heard)
+        for voice in self.voices:
+            for pose in search(voice.finder, spectrum)[:POSES]:
+                if pose.score < CLEAR:
+                    break
+                if search is not Finder.search_upright:
+                    pose = voice.finder.refined(spectrum, pose)
+                planes = (rendering.heard, rendering.plane, np.ones_like(rendering.plane))
+                (heard, light, cover), first = laid_out(pose, planes)
+                yield Attempt(voice, pose, rendering, Heard.of(voice.pattern, heard, light, cover, first))
+
+
+def _whole(attempt: Attempt, id: str, shape: tuple[int, ...]) -> bool:
+    """Say whether the mark lies where embedding puts it in a picture of this shape."""
+    side = side_of(*shape[:2])
+    if attempt.rendering.size != side / SIDE:
+        return False
+    placement = attempt.voice.placement(id)
+    canvas = canonical_shape(shape[0], shape[1], side)
+    expected = placement.place((canvas[0] // 2, canvas[1] // 2), canvas)
+    apart = (attempt.pose.centre - expected + PERIOD / 2) % PERIOD - PERIOD / 2
+    bent = np.abs(attempt.pose.matrix - placement.matrix).max()
+    return bool(np.abs(apart).max() < NEAR and bent < STRAIGHT)
