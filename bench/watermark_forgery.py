@@ -4,7 +4,8 @@
 
 Photographs are brought to one size and signed with mark and ledger; their marks are put on other photographs,
 never signed, and each forgery goes through ``assay verify``. Accepted is one that gets anything but conflict or
-inconclusive: credentials on a picture that their signer never saw. Removal grows until the reader says no.
+inconclusive: credentials on a picture that their signer never saw. Of removal the least strength is looked for at
+which the reader says no.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import sys
 import tempfile
 from collections import defaultdict
@@ -31,12 +33,12 @@ from assay.provenance.report import Verdict
 from assay.provenance.workspace import SignOptions, Workspace, load_plugin
 from assay.watermark.trial import forgery
 from assay.watermark.trial.attacks import ATTACKS, generator
-from assay.watermark.trial.changes import covering
+from assay.watermark.trial.changes import Rng, covering
 from assay.watermark.trial.figures import Rate, upper_bound
 from assay.watermark.trial.filters import psnr
 from assay.watermark.trial.forgery import Plane, Removal
 from assay.watermark.trial.methods import FOREIGN_KEY
-from assay.watermark.trial.photographs import find, load
+from assay.watermark.trial.photographs import find, load, work
 from assay.watermark.trial.table import Table
 
 MANY = 16
@@ -94,10 +96,6 @@ class Stage:
         except AssayError as error:
             print(f"  not signed: {error}", file=sys.stderr)
             return None
-
-    def reads(self, picture: Samples) -> bool:
-        """Say whether a mark is found under the true key."""
-        return bool(self.mark.read(Media.still(picture)).found)
 
     def judge(self, row: Row, forged: Samples, clean: Samples, identifier: str) -> None:
         """Read a forgery under the true key, verify it as a stranger's file, and count."""
@@ -202,45 +200,63 @@ def honest(stage: Stage, signed: list[Signed]) -> Row:
 # ------------------------------------------------------------------------------------------------ removal
 
 
-def removals(
-    stage: Stage, signed: list[Signed], number: int
-) -> Iterator[tuple[str, Callable[[float], Samples]]]:
-    """Yield ways to take one mark off, each a function of its gain."""
-    one = signed[number]
-    seen = forgery.suspected(one.marked)
-    others = [s for k, s in enumerate(signed) if k != number][: MANY - 1]
+@dataclass(frozen=True, slots=True)
+class Enemy:
+    """One marked picture, what a denoiser sees of it, and the mean of that over it and others of its signer."""
 
-    def subtract(residual: Plane) -> Callable[[float], Samples]:
+    scheme: str
+    one: Signed
+    seen: Plane
+    average: Plane
+
+    def __call__(self) -> dict[str, Removal]:
+        """Take the mark off in every way: from the whole picture, and so that a crop of it does not read."""
+        mark = load_plugin("assay.watermarks", self.scheme)()
+        crop = ATTACKS["crop75"]
+
+        def reads(picture: Samples) -> bool:
+            return bool(mark.read(Media.still(picture)).found)
+
+        found = {}
+        for told, attack in self.ways():
+            found[told] = forgery.removed(self.one.marked, self.one.original, attack, reads)
+            found[f"{told}; read after a crop to 75 %"] = forgery.removed(
+                self.one.marked, self.one.original, attack, lambda p: reads(crop(p, b"enemy"))
+            )
+        return found
+
+    def ways(self) -> Iterator[tuple[str, Callable[[float], Samples]]]:
+        """Yield ways to take the mark off, each a function of its gain."""
+        seen, rng = self.seen, generator(b"", "removal")
+        period = forgery.likely_period(seen)
+        yield "fold at the likeliest period, subtract", self._subtract(forgery.folded(seen, period), rng)
+        yield "fold at period 64, subtract", self._subtract(forgery.folded(seen, 64), rng)
+        yield "denoised residual, subtract", self._subtract(seen, rng)
+        yield f"mean of {MANY} denoised residuals, subtract", self._subtract(self.average, rng)
+        own, common = (forgery.lines(residual) for residual in (seen, self.average))
+        yield f"loudest {forgery.LINES} lines of the spectrum, subtract", self._subtract(own, rng)
+        yield f"loudest {forgery.LINES} lines of {MANY} pictures, subtract", self._subtract(common, rng)
+        noise = rng.standard_normal(seen.shape, np.float32)
+        yield "noise in the mark's place, for comparison", self._subtract(noise, rng)
+
+    def _subtract(self, residual: Plane, rng: Rng) -> Callable[[float], Samples]:
         # A unit of gain is a mark's own strength.
         unit = forgery.NOISE / max(1e-3, float(residual.std()))
-        return lambda gain: forgery.added(one.marked, residual, -gain * unit, stage.rng)
-
-    yield (
-        "fold at the likeliest period, subtract",
-        subtract(forgery.folded(seen, forgery.likely_period(seen))),
-    )
-    yield "fold at period 64, subtract", subtract(forgery.folded(seen, 64))
-    yield "denoised residual, subtract", subtract(seen)
-    average = forgery.mean(forgery.suspected(s.marked) for s in (one, *others))
-    yield f"mean of {MANY} denoised residuals, subtract", subtract(average)
-    yield f"loudest {forgery.LINES} lines of the spectrum, subtract", subtract(forgery.lines(seen))
-    yield f"the same of {MANY} pictures", subtract(forgery.lines(average))
-    noise = stage.rng.standard_normal(seen.shape, np.float32)
-    yield "noise in the mark's place, for comparison", subtract(noise)
+        return lambda gain: forgery.added(self.one.marked, residual, -gain * unit, rng)
 
 
-def taken_off(stage: Stage, signed: list[Signed], count: int) -> dict[str, list[Removal]]:
-    """Remove marks: from the whole picture, and so that a crop of it does not read."""
-    rows: dict[str, list[Removal]] = defaultdict(list)
-    crop = ATTACKS["crop75"]
+def taken_off(scheme: str, signed: list[Signed], count: int, jobs: int) -> dict[str, list[Removal]]:
+    """Remove marks from so many pictures, each in every way."""
+    seen = [forgery.suspected(s.marked) for s in signed]
+    enemies = []
     for number, one in enumerate(signed[:count]):
-        for told, attack in removals(stage, signed, number):
-            rows[told].append(forgery.removed(one.marked, one.original, attack, stage.reads))
-            after = forgery.removed(
-                one.marked, one.original, attack, lambda p: stage.reads(crop(p, b"enemy"))
-            )
-            rows[f"{told}; read after a crop to 75 %"].append(after)
-        print(f"\rremoval: {number + 1}", end="", file=sys.stderr, flush=True)
+        others = [seen[k % len(seen)] for k in range(number, number + MANY)]
+        enemies.append(Enemy(scheme, one, seen[number], forgery.mean(others)))
+    rows: dict[str, list[Removal]] = defaultdict(list)
+    for number, found in enumerate(work(enemies, jobs), 1):
+        for told, removal in found.items():
+            rows[told].append(removal)
+        print(f"\rremoval: {number}   ", end="", file=sys.stderr, flush=True)
     return rows
 
 
@@ -340,6 +356,7 @@ def main() -> None:
     parser.add_argument("--tries", type=int, default=200, help="forgeries of each family")
     parser.add_argument("--removals", type=int, default=40, help="photographs whose mark is taken off")
     parser.add_argument("--size", type=int, nargs=2, default=(1536, 1024), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="removals at a time")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     paths = find(options.photos)[: options.signed + options.targets]
@@ -352,7 +369,7 @@ def main() -> None:
             parser.error(f"needs more than {MANY} photographs to sign and some never signed")
         rows = {("honest copy", "stripped, JPEG 75"): honest(stage, signed)}
         rows |= forged(stage, signed, targets, options.tries)
-        taken = taken_off(stage, signed, options.removals)
+        taken = taken_off(stage.scheme, signed, options.removals, options.jobs)
         again = redrawn(stage, signed[: options.removals])
     print(file=sys.stderr)
     print(f"{options.scheme}: {len(signed)} photographs of {options.size[0]} x {options.size[1]}\n")

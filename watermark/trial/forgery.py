@@ -30,7 +30,7 @@ BAND = (0.03, 0.26)
 LINES = 640
 """Lines that the enemy takes out."""
 GAINS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
-"""Strengths tried in turn until the mark is gone."""
+"""Strengths among which the least that erases a mark is looked for; 1 is a mark's own."""
 _SPECTRUM = 1024  # side of the padded transform in which lines are looked for
 
 
@@ -124,13 +124,22 @@ def removed(
     reads: Callable[[Samples], bool],
     gains: Sequence[float] = GAINS,
 ) -> Removal:
-    """Attack with growing gain until ``reads`` says no, and return what that cost."""
-    attacked = marked
-    for gain in gains:
-        attacked = attack(gain)
-        if not reads(attacked):
-            return Removal(gain, psnr(original, attacked), psnr(marked, attacked))
-    return Removal(None, psnr(original, attacked), psnr(marked, attacked))
+    """Return the least of the gains, which grow, after which ``reads`` says no, and what that cost.
+
+    Found by halving: what a gain erases a greater one is taken to erase too. The last gain is tried first.
+    """
+    low, high = 0, len(gains) - 1
+    attacked = attack(gains[high])
+    if reads(attacked):
+        return Removal(None, psnr(original, attacked), psnr(marked, attacked))
+    while low < high:
+        middle = (low + high) // 2
+        milder = attack(gains[middle])
+        if reads(milder):
+            low = middle + 1
+        else:
+            high, attacked = middle, milder
+    return Removal(gains[high], psnr(original, attacked), psnr(marked, attacked))
 
 
 # ------------------------------------------------------------------------------------------------ details
