@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from assay.provenance.claim import Claim
-from assay.provenance.errors import AssayError
+from assay.provenance.errors import AssayError, UsageError
 from assay.provenance.media import Media, Samples
 from assay.provenance.report import Verdict
 from assay.provenance.workspace import SignOptions, Workspace, load_plugin
@@ -37,7 +37,7 @@ from assay.watermark.trial.changes import Rng, covering
 from assay.watermark.trial.figures import Rate, upper_bound
 from assay.watermark.trial.filters import psnr
 from assay.watermark.trial.forgery import Plane, Removal
-from assay.watermark.trial.methods import FOREIGN_KEY
+from assay.watermark.trial.methods import FOREIGN_KEY, under_key
 from assay.watermark.trial.photographs import find, load, work
 from assay.watermark.trial.table import Table
 
@@ -78,9 +78,11 @@ class Stage:
         self.workspace = Workspace.init(folder / "workspace", origin="bench.example/ledger")
         # A verifier that does not look for the mark would refuse every forgery.
         self.workspace.settings = replace(self.workspace.settings, watermark=scheme, read_marks=(scheme,))
-        self.plugin = load_plugin("assay.watermarks", scheme)
-        self.mark = self.plugin()
-        self.other = self.plugin(key=FOREIGN_KEY)
+        self.mark = load_plugin("assay.watermarks", scheme)()
+        other = under_key(scheme, FOREIGN_KEY)
+        if other is None:
+            raise UsageError(f"{scheme} has no key that an enemy could lack")
+        self.other = other
         self.rng = generator(b"", "forgery")
 
     def sign(self, path: Path, number: int) -> Signed | None:

@@ -196,6 +196,27 @@ def test_trustmark_is_never_asked_to_fetch_its_weights(monkeypatch, tmp_path, ph
     monkeypatch.delitem(sys.modules, "trustmark")
 
 
+def test_another_key_is_another_key_however_a_scheme_takes_it(picture, monkeypatch):
+    class Several(DwtDctSvd):
+        def __init__(self, keys=(b"ours",)):
+            super().__init__(keys[0])
+
+    class Keyless(DwtDctSvd):
+        def __init__(self):
+            super().__init__(b"")
+
+    payload = np.ones(48, np.uint8)
+    for scheme in (DwtDctSvd, Several):
+        monkeypatch.setattr(methods, "_scheme", lambda name, scheme=scheme: scheme)
+        foreign = methods.under_foreign_key("any")
+        marked = foreign.embed(picture, payload)
+        assert np.array_equal(foreign.extract(marked).bits, payload)
+        assert not open_method("any").extract(marked).found
+    monkeypatch.setattr(methods, "_scheme", lambda name: Keyless)
+    assert methods.under_foreign_key("any") is None
+    assert methods.under_foreign_key("blind-watermark") is None
+
+
 def test_peers_go_by_name_and_by_family():
     assert peers("imwatermark") == ("imwatermark-dwtDct", "imwatermark-dwtDctSvd", "imwatermark-rivaGan")
     assert peers("blind,imwatermark-dwtDct") == ("blind-watermark", "imwatermark-dwtDct")

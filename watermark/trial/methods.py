@@ -96,14 +96,21 @@ def open_method(name: str) -> Method:
     return Own(name, _scheme(name)())
 
 
-def under_foreign_key(name: str) -> Method | None:
-    """Return a scheme of ours under a key that is not the one on trial; None for peers and keyless schemes."""
+def under_key(name: str, key: bytes) -> Watermark | None:
+    """Return a scheme of ours under one key; None for peers and for schemes without keys."""
     if name in PEERS:
         return None
     scheme = _scheme(name)
-    if "key" not in inspect.signature(scheme).parameters:
-        return None
-    return Own(f"{name}, another key", scheme(key=FOREIGN_KEY))
+    parameters = inspect.signature(scheme).parameters
+    if "keys" in parameters:
+        return cast(Watermark, scheme(keys=(key,)))
+    return cast(Watermark, scheme(key=key)) if "key" in parameters else None
+
+
+def under_foreign_key(name: str) -> Method | None:
+    """Return a scheme of ours under a key that is not the one on trial; None where ``under_key`` gives none."""
+    scheme = under_key(name, FOREIGN_KEY)
+    return Own(f"{name}, another key", scheme) if scheme else None
 
 
 def present(names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
