@@ -14,7 +14,7 @@ from assay.provenance.media import Samples
 
 SIDE = 640
 """Side in pixels of a square of the canonical area."""
-SMALL = 90_000
+SMALL = 130_000
 """Pixels below which a picture is marked on a canvas of half that side: it has no room for finer waves."""
 LONGEST = 4096
 """Most canonical pixels of one side: longer strips are marked and read on a canvas of less area."""

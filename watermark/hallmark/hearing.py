@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assay.watermark.hallmark.canvas import Plane
-from assay.watermark.hallmark.pattern import TILE, TILES, Coefficients, Pattern, analysed, tiles_at
+from assay.watermark.hallmark.pattern import TILE, TILES, Coefficients, Pattern, analysed, tiled, tiles_at
 from assay.watermark.hallmark.polarity import polarity
 from assay.watermark.hallmark.sync import Pose
 
@@ -22,24 +22,26 @@ WIDEST = 2048
 class Heard:
     """What the tiles of one pose say.
 
-    ``numbers`` (tile rows, tile columns, DIMENSIONS) have the key's signs and the content's taken off;
-    ``first`` is the tile of the period at the upper left.
+    ``numbers`` (tile rows, tile columns, DIMENSIONS) have the key's signs and the content's taken off; the tile at
+    the upper left is number ``start`` of the unbounded pattern; ``covered`` is the share of each tile that lies
+    in the picture.
     """
 
     pattern: Pattern
     numbers: Coefficients
-    first: tuple[int, int]
+    start: tuple[int, int]
+    covered: NDArray[np.float32]
 
     @classmethod
-    def of(cls, pattern: Pattern, heard: Plane, light: Plane, cover: Plane, first: tuple[int, int]) -> Heard:
+    def of(cls, pattern: Pattern, heard: Plane, light: Plane, cover: Plane, start: tuple[int, int]) -> Heard:
         """Analyse a listened plane, its luma, and where there is a picture, all in canonical pose."""
         numbers = analysed(heard * cover)
-        at = tiles_at(numbers.shape[:2], first)
+        at = tiles_at(numbers.shape[:2], start)
         numbers *= pattern.signs[at]
         # Frequencies at which pictures are loud are turned down: the noise becomes white.
         numbers /= np.sqrt((numbers * numbers).mean((0, 1))) + np.float32(1e-9)
-        numbers *= polarity(light, cover, pattern.directions, first)[..., None]
-        return cls(pattern, numbers, first)
+        numbers *= polarity(light, cover, pattern.directions, start)[..., None]
+        return cls(pattern, numbers, start, tiled(cover).mean((2, 3)))
 
     def soft(self) -> tuple[NDArray[np.float32], float]:
         """Return soft code bits (length,), positive for 0, and the root of the sum of squared numbers.
@@ -65,7 +67,7 @@ class Heard:
         for top in range(0, rows, TILES):
             for left in range(0, columns, TILES):
                 part = self.numbers[top : top + TILES, left : left + TILES]
-                folded[tiles_at(part.shape[:2], self.first)] += part
+                folded[tiles_at(part.shape[:2], self.start)] += part
         return folded
 
     def loudness(self) -> float:
@@ -77,17 +79,16 @@ class Heard:
         ratio = soft**2 / np.maximum(energy, 1e-12)
         return float((ratio.sum() - np.count_nonzero(energy)) / math.sqrt(2 * self.pattern.length))
 
-    def presence(self, code: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return how loudly each tile carries a code word, in standard deviations, (tile rows, tile columns)."""
-        at = tiles_at(self.numbers.shape[:2], self.first)
+    def by_tile(self, code: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return each tile's agreement with a code word and the energy of its numbers, (tile rows, tile columns)."""
+        at = tiles_at(self.numbers.shape[:2], self.start)
         signs = 1 - 2 * code.astype(np.float32)
         agreed = (self.numbers * signs[self.pattern.places[at]]).sum(-1)
-        spread = np.sqrt((self.numbers**2).sum(-1)) + np.float32(1e-9)
-        return (agreed / spread).astype(np.float32)
+        return agreed, (self.numbers**2).sum(-1)
 
 
 def laid_out(pose: Pose, planes: tuple[Plane, ...]) -> tuple[tuple[Plane, ...], tuple[int, int]]:
-    """Return planes turned back into canonical pose, cut at tiles, and the first tile of the period."""
+    """Return planes turned back into canonical pose, cut at tiles, and the number of the first tile."""
     rows, columns = planes[0].shape
     centre = np.array((rows // 2, columns // 2), np.float64)
     inverse = np.linalg.inv(pose.matrix)
@@ -109,4 +110,4 @@ def laid_out(pose: Pose, planes: tuple[Plane, ...]) -> tuple[tuple[Plane, ...], 
         )
         for plane in planes
     )
-    return turned, (int(start[0]) % TILES, int(start[1]) % TILES)
+    return turned, (int(start[0]), int(start[1]))

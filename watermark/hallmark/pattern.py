@@ -115,7 +115,9 @@ class Placement:
     @property
     def matrix(self) -> NDArray[np.float64]:
         """What takes steps on the pattern to steps on the canvas, (2, 2)."""
-        return np.linalg.matrix_power(_QUARTER, self.turn % 4) @ np.diag((1.0, -1.0 if self.turn > 3 else 1.0))
+        return np.linalg.matrix_power(_QUARTER, self.turn % 4) @ np.diag(
+            (1.0, -1.0 if self.turn > 3 else 1.0)
+        )
 
     def place(self, index: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
         """Return where on the pattern a pixel of a canvas of some shape lies."""

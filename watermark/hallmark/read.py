@@ -16,6 +16,7 @@ from assay.watermark.hallmark.pattern import PERIOD
 from assay.watermark.hallmark.spectrum import Spectrum
 from assay.watermark.hallmark.sync import Finder, Pose
 from assay.watermark.hallmark.voice import Voice
+from assay.watermark.hallmark.where import Extent, extent
 
 ALARM = 1e-9
 """Largest p-value at which an identifier is reported."""
@@ -70,6 +71,16 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """An identifier that was read, by which attempt, how well it agrees, and the chance of that."""
+
+    id: str
+    attempt: Attempt
+    agreement: float
+    p_value: float
+
+
+@dataclass(frozen=True)
 class Reader:
     """Reads the marks of some voices, all of the same scheme."""
 
@@ -80,6 +91,15 @@ class Reader:
         scheme = self.voices[0].scheme
         if min(pixels.shape[:2]) < LEAST_SIDE:
             return Reading(scheme, None, None, "too small")
+        found = self.find(pixels)
+        if not found:
+            return Reading(scheme, None, 1.0, "no mark")
+        details = {"agreement": round(found.agreement, 2), **found.attempt.describe()}
+        whole = _whole(found.attempt, found.id, pixels.shape[:2])
+        return Reading(scheme, Mark(scheme, found.id), found.p_value, "", details, aligned=whole)
+
+    def find(self, pixels: Samples) -> Finding | None:
+        """Return the first identifier that chance does not explain."""
         for attempt in self._attempts(pixels):
             if attempt.heard.loudness() < LOUD:
                 continue
@@ -91,10 +111,18 @@ class Reader:
             agreement = attempt.heard.agreement(voice.payload.encode(word.id))
             p_value = voice.p_value(agreement, len(self.voices))
             if p_value < ALARM:
-                details = {"agreement": round(agreement, 2), **attempt.describe()}
-                whole = _whole(attempt, word.id, pixels.shape[:2])
-                return Reading(scheme, Mark(scheme, word.id), p_value, "", details, aligned=whole)
-        return Reading(scheme, None, 1.0, "no mark")
+                return Finding(word.id, attempt, agreement, p_value)
+        return None
+
+    def extent(self, pixels: Samples) -> Extent | None:
+        """Return where in a picture its mark is heard, by the network; None where none is read."""
+        found = self.find(pixels)
+        if not found:
+            return None
+        voice, pose, rendering = found.attempt.voice, found.attempt.pose, found.attempt.rendering
+        heard = by_network(rendering.plane)
+        said = _laid_out(voice, pose, heard, rendering.plane)
+        return extent(said, voice.payload.encode(found.id), pose, rendering.plane.shape)
 
     def _attempts(self, pixels: Samples) -> Iterator[Attempt]:
         """Yield hypotheses, the likeliest and cheapest first."""
@@ -121,9 +149,14 @@ class Reader:
                     break
                 if search is not Finder.search_upright:
                     pose = voice.finder.refined(spectrum, pose)
-                planes = (rendering.heard, rendering.plane, np.ones_like(rendering.plane))
-                (heard, light, cover), first = laid_out(pose, planes)
-                yield Attempt(voice, pose, rendering, Heard.of(voice.pattern, heard, light, cover, first))
+                said = _laid_out(voice, pose, rendering.heard, rendering.plane)
+                yield Attempt(voice, pose, rendering, said)
+
+
+def _laid_out(voice: Voice, pose: Pose, heard: Plane, plane: Plane) -> Heard:
+    """Return what the tiles say in a pose."""
+    (turned, light, cover), start = laid_out(pose, (heard, plane, np.ones_like(plane)))
+    return Heard.of(voice.pattern, turned, light, cover, start)
 
 
 def _whole(attempt: Attempt, id: str, shape: tuple[int, ...]) -> bool:

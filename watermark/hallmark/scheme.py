@@ -14,15 +14,20 @@ from assay.watermark.hallmark.canvas import Plane, canonical_shape, luma, side_o
 from assay.watermark.hallmark.listener import by_rule
 from assay.watermark.hallmark.mask import amplitude
 from assay.watermark.hallmark.pattern import Placement
-from assay.watermark.hallmark.read import ALARM, Reader
+from assay.watermark.hallmark.read import Reader
 from assay.watermark.hallmark.voice import Voice
+from assay.watermark.hallmark.where import Extent
 from assay.watermark.hallmark.write import added, drawn, worn
 from assay.watermark.payload import PUBLIC_KEY, Bits
 
 LOUDEST, FAINTEST = 43.3, 49.0
 """Peak signal-to-noise ratios in decibels between which the mark's strength is chosen."""
+LOUDEST_SMALL, FEW = 41.0, 300_000
+"""The same where a picture has fewer pixels than FEW."""
 GOAL = 26.0
 """Statistic at which no more strength is needed, after the trial passage."""
+HEARD = 15.0
+"""Least statistic of the picture as it is marked: a reader needs about 14, and hears more than the rule does."""
 LEAST_SIDE = 128
 """Fewest pixels of a picture's shorter side."""
 
@@ -60,12 +65,11 @@ class Hallmark:
             )
         plane = luma(pixels, canonical_shape(height, width, side_of(height, width)))
         change = amplitude(plane) * drawn(voice.pattern, code, plane, placement)
-        strength, agreed = self._strength(plane, change, code, placement, (height, width))
-        if voice.p_value(agreed) >= ALARM:
+        change *= np.float32(self._strength(plane, change, code, placement, (height, width)))
+        if self._agreement(plane + change, code, placement) < HEARD:
             raise LimitError(
                 "the picture is too small or too flat for a mark", hint="sign it without a watermark"
             )
-        change *= np.float32(strength)
         return Media.still(added(pixels, change))
 
     def read(self, media: Media) -> Reading:
@@ -76,17 +80,21 @@ class Hallmark:
         """
         return self._reader.read(media.frame())
 
+    def extent(self, media: Media) -> Extent | None:
+        """Return which parts of a picture carry its mark and which do not; None where no mark is read."""
+        return self._reader.extent(media.frame())
+
     def _strength(
         self, plane: Plane, change: Plane, code: Bits, placement: Placement, shape: tuple[int, int]
-    ) -> tuple[float, float]:
-        """Return the factor at which the mark outlasts a hard passage, within the bounds of visibility.
-
-        Second, the statistic that is expected after that passage.
-        """
+    ) -> float:
+        """Return the factor at which the mark outlasts a hard passage, within the bounds of visibility."""
         loud = math.sqrt(float((change * change).mean())) + 1e-6
-        least, most = (255 / 10 ** (decibels / 20) / loud for decibels in (FAINTEST, LOUDEST))
+        loudest = LOUDEST if shape[0] * shape[1] >= FEW else LOUDEST_SMALL
+        least, most = (255 / 10 ** (decibels / 20) / loud for decibels in (FAINTEST, loudest))
         tried = math.sqrt(least * most)
-        passed = worn(plane + np.float32(tried) * change, shape)
-        agreed = self.voices[0].heard(by_rule(passed), passed, placement).agreement(code)
-        strength = min(most, max(least, tried * GOAL / max(agreed, 1e-3)))
-        return strength, agreed * strength / tried
+        agreed = self._agreement(worn(plane + np.float32(tried) * change, shape), code, placement)
+        return min(most, max(least, tried * GOAL / max(agreed, 1e-3)))
+
+    def _agreement(self, plane: Plane, code: Bits, placement: Placement) -> float:
+        """Return the statistic that the rule hears in a marked canvas."""
+        return self.voices[0].heard(by_rule(plane), plane, placement).agreement(code)

@@ -21,7 +21,9 @@ CANDIDATES = 12
 CERTAIN = 8.0
 """Score at which no other candidate is looked at."""
 _GRID = PERIOD // 2  # side of the grid of offsets: the tones lie below half its Nyquist frequency
-_NEARBY = np.stack(np.meshgrid(*(np.arange(-1.25, 1.5, 0.25),) * 2), -1).reshape(-1, 2)  # fractions of its pixels
+_NEARBY = np.stack(np.meshgrid(*(np.arange(-1.25, 1.5, 0.25),) * 2), -1).reshape(
+    -1, 2
+)  # fractions of its pixels
 _STEPS = (0.003, 0.0015, 0.0007)
 
 STRETCHES = tuple(n * 0.012 for n in range(-17, 18) if n)
@@ -123,9 +125,9 @@ class Finder:
         """Return the stretches at which most power lies where the tones would be."""
         polar = spectrum.polar(_LEAST, _RADII)
         matrices, radius, angle = self._stretches
-        scores = np.stack([
-            polar[np.clip(radius + shift, 0, _RADII - 1), angle].sum(1) for shift in range(_SHIFTS)
-        ])
+        scores = np.stack(
+            [polar[np.clip(radius + shift, 0, _RADII - 1), angle].sum(1) for shift in range(_SHIFTS)]
+        )
         best = np.argsort(scores, axis=None)[::-1][:CANDIDATES]
         return [
             matrices[number] * np.exp(REACH - shift * STEP)
@@ -149,7 +151,9 @@ class Finder:
     def _waves(self, spectrum: Spectrum, matrix: Matrix) -> NDArray[np.complex128]:
         """Return the spectrum where a matrix puts the tones, their own phases taken off."""
         tones, phases = self.pattern.tones
-        waves: NDArray[np.complex128] = spectrum.at(tones / PERIOD @ np.linalg.inv(matrix)) * np.exp(-1j * phases)
+        waves: NDArray[np.complex128] = spectrum.at(tones / PERIOD @ np.linalg.inv(matrix)) * np.exp(
+            -1j * phases
+        )
         return waves
 
     def _near(self, spectrum: Spectrum, matrix: Matrix, place: NDArray[np.float64]) -> Pose:
@@ -175,7 +179,12 @@ class Finder:
 
 
 def _changes(step: float) -> Sequence[Matrix]:
-    kinds = (np.eye(2), np.array([[1.0, 0], [0, -1]]), np.array([[0, 1.0], [-1, 0]]), np.array([[0, 1.0], [1, 0]]))
+    kinds = (
+        np.eye(2),
+        np.array([[1.0, 0], [0, -1]]),
+        np.array([[0, 1.0], [-1, 0]]),
+        np.array([[0, 1.0], [1, 0]]),
+    )
     return [np.eye(2) + sign * step * kind for kind in kinds for sign in (1, -1)]
 
 

@@ -81,7 +81,9 @@ def worn(plane: Plane, shape: tuple[int, int]) -> Plane:
     scale = min(WORN_SHARE, math.sqrt(WORN_PIXELS / (shape[0] * shape[1])))
     small = resampled(plane, (max(8, round(shape[0] * scale)), max(8, round(shape[1] * scale))))
     memory = io.BytesIO()
-    Image.fromarray(np.clip(np.round(small), 0, 255).astype(np.uint8)).save(memory, "JPEG", quality=WORN_QUALITY)
+    Image.fromarray(np.clip(np.round(small), 0, 255).astype(np.uint8)).save(
+        memory, "JPEG", quality=WORN_QUALITY
+    )
     return resampled(np.asarray(Image.open(memory), np.float32), (plane.shape[0], plane.shape[1]))
 
 
