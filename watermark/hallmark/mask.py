@@ -31,5 +31,5 @@ def amplitude(plane: Plane) -> Plane:
     activity = uniform_filter(np.minimum(near, EDGE * far), BLEND, mode="nearest")
     strength = np.minimum(FLAT + TEXTURE * activity, MOST)
     room = np.minimum(level / DARK, (255 - level) / (255 - LIGHT))
-    strength *= np.clip((1 + 2 * room) / 3, 1 / 3, 1)
-    return strength.astype(np.float32, copy=False)
+    borne: Plane = (strength * np.clip((1 + 2 * room) / 3, 1 / 3, 1)).astype(np.float32)
+    return borne

@@ -1,4 +1,4 @@
-"""What a key draws: the tones by which a mark is found and the signs that carry its code. Format: docs/formats/mark.md."""
+"""What a key draws: tones by which a mark is found, signs that carry its code. Format: docs/formats/mark.md."""
 
 from __future__ import annotations
 
@@ -70,8 +70,9 @@ class Pattern:
         frequencies, phases = self.tones
         spectrum = np.zeros((PERIOD, PERIOD // 2 + 1), np.complex64)
         spectrum[frequencies[:, 0] % PERIOD, frequencies[:, 1]] = np.exp(1j * phases)
-        plane = np.fft.irfft2(spectrum, (PERIOD, PERIOD))
-        return (plane * (PERIOD**2 / np.sqrt(2 * TONES))).astype(np.float32)
+        waves = np.fft.irfft2(spectrum, (PERIOD, PERIOD)) * (PERIOD**2 / np.sqrt(2 * TONES))
+        plane: Plane = waves.astype(np.float32)
+        return plane
 
     @cached_property
     def signs(self) -> NDArray[np.int8]:

@@ -36,7 +36,7 @@ def told(matrix: Matrix, *, whole: bool, sure_of_size: bool = True) -> tuple[str
     if mirrored:
         words.append("mirrored")
     if abs(angle) >= TURNED:
-        words.append(f"turned by {abs(angle):.1f}° {'anticlockwise' if angle < 0 else 'clockwise'}")
+        words.append(f"turned by {abs(round(angle, 1)):g}° {'anticlockwise' if angle < 0 else 'clockwise'}")
     aspect = float(sizes[0] / sizes[1]) - 1
     if aspect >= STRETCHED:
         words.append(f"stretched by {100 * aspect:.0f} %")
@@ -47,4 +47,4 @@ def told(matrix: Matrix, *, whole: bool, sure_of_size: bool = True) -> tuple[str
         words.append(f"a part, about {100 * share:.0f} % of the picture that was marked")
     elif share > (1 + PART) ** 2:
         words.append(f"set in a larger picture, of which it takes about {100 / share:.0f} %")
-    return tuple(words) or ("moved or cut at the edges",)
+    return tuple(words) or ("scaled, moved or cut at the edges",)

@@ -48,7 +48,8 @@ class Rendering:
     @classmethod
     def of(cls, pixels: Samples, side: float, listen: Callable[[Plane], Plane], by: str) -> Rendering:
         """Render a picture and listen."""
-        plane = luma(pixels, canonical_shape(*pixels.shape[:2], side))
+        height, width = pixels.shape[:2]
+        plane = luma(pixels, canonical_shape(height, width, side))
         return cls(side / SIDE, plane, listen(plane), by)
 
 

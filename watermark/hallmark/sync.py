@@ -49,8 +49,7 @@ class Pose:
     @property
     def centre(self) -> NDArray[np.float64]:
         """The place on the canvas at which the plane's centre lies."""
-        middle: NDArray[np.float64] = -np.linalg.solve(self.matrix, self.offset)
-        return middle
+        return _solved(self.matrix, -self.offset)
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,10 @@ class Finder:
     @cached_property
     def _nearby(self) -> NDArray[np.complex64]:
         """What each tone is turned by between a peak and the places near it."""
-        return np.exp(2j * np.pi / PERIOD * (_NEARBY @ self.pattern.tones[0].T)).astype(np.complex64)
+        turns: NDArray[np.complex64] = np.exp(
+            2j * np.pi / PERIOD * (_NEARBY @ self.pattern.tones[0].T)
+        ).astype(np.complex64)
+        return turns
 
     def placed(self, spectrum: Spectrum, matrix: Matrix) -> Pose:
         """Return the best offset for a matrix, by correlating phases."""
@@ -145,15 +147,14 @@ class Finder:
         grid = np.zeros((_GRID, _GRID // 2 + 1), np.complex64)
         grid[tones[:, 0] % _GRID, tones[:, 1]] = self._waves(spectrum, matrix)
         match = fft.irfft2(grid, (_GRID, _GRID), workers=2)
-        peak = np.array(np.unravel_index(int(match.argmax()), match.shape)) * (PERIOD / _GRID)
+        peak = np.array(np.unravel_index(int(match.argmax()), match.shape), np.float64) * (PERIOD // _GRID)
         return self._near(spectrum, matrix, peak)
 
     def _waves(self, spectrum: Spectrum, matrix: Matrix) -> NDArray[np.complex128]:
         """Return the spectrum where a matrix puts the tones, their own phases taken off."""
         tones, phases = self.pattern.tones
-        waves: NDArray[np.complex128] = spectrum.at(tones / PERIOD @ np.linalg.inv(matrix)) * np.exp(
-            -1j * phases
-        )
+        places = tones / PERIOD @ np.linalg.inv(matrix)
+        waves: NDArray[np.complex128] = spectrum.at(places) * np.exp(-1j * phases)
         return waves
 
     def _near(self, spectrum: Spectrum, matrix: Matrix, place: NDArray[np.float64]) -> Pose:
@@ -169,7 +170,7 @@ class Finder:
         """Return the pose after small changes of scale, aspect, angle and shear, as long as they raise the score."""
         for step in _STEPS:
             for _ in range(4):
-                place = np.linalg.solve(pose.matrix, pose.offset)
+                place = _solved(pose.matrix, pose.offset)
                 tried = [self._near(spectrum, pose.matrix @ change, place) for change in _changes(step)]
                 better = max(tried, key=lambda p: p.score)
                 if better.score <= pose.score:
@@ -194,10 +195,16 @@ def _polar(frequencies: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
     return radius, np.arctan2(frequencies[:, 1], frequencies[:, 0]) / STEP
 
 
+def _solved(matrix: Matrix, place: NDArray[np.float64]) -> NDArray[np.float64]:
+    solution: NDArray[np.float64] = np.linalg.solve(matrix, place).astype(np.float64)
+    return solution
+
+
 def _matrix(growth: float, turn: float, mirrored: bool) -> Matrix:
     """Return the matrix that moves a tone at (radius, angle) to (radius * exp(growth), ±angle + turn)."""
     c, s = np.cos(turn), np.sin(turn)
     rotation = np.array([[c, -s], [s, c]])
     flip = np.diag((1.0, -1.0 if mirrored else 1.0))
     # Frequencies move by the inverse transpose: what is enlarged has longer waves.
-    return rotation @ flip * np.exp(-growth)
+    matrix: Matrix = rotation @ flip * np.exp(-growth)
+    return matrix

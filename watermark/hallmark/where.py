@@ -51,7 +51,7 @@ def extent(heard: Heard, code: NDArray[np.uint8], pose: Pose, shape: tuple[int, 
     odds = slope * _pooled(agreed * inside) - slope**2 / 2 * _pooled(energy * inside)
     present, absent = (odds > ODDS) & inside, (odds < -ODDS) & inside
     tiles = max(1, int(inside.sum()))
-    places, count = label(absent)
+    places, _ = label(absent)
     holes = [
         _box(found, heard.start, pose, shape)
         for number, found in enumerate(find_objects(places), 1)

@@ -34,8 +34,8 @@ _STRIP = 128  # rows of the picture changed at a time
 def drawn(pattern: Pattern, code: NDArray[np.uint8], plane: Plane, placement: Placement) -> Plane:
     """Return the pattern of unit variance that says ``code`` on a canvas, in the polarity of its content."""
     light = placement.to_pattern(plane)
-    first = tuple(n // TILE for n in placement.corner)
-    ahead = tuple(n % TILE for n in placement.corner)
+    first = (placement.corner[0] // TILE, placement.corner[1] // TILE)
+    ahead = (placement.corner[0] % TILE, placement.corner[1] % TILE)
     around = [(a, -(a + n) % TILE) for a, n in zip(ahead, light.shape, strict=True)]
     cover = np.pad(np.ones_like(light), around)
     at = tiles_at(tuple(n // TILE for n in cover.shape), first)
@@ -77,7 +77,7 @@ def added(pixels: Samples, change: Plane) -> Samples:
 
 
 def worn(plane: Plane, shape: tuple[int, int]) -> Plane:
-    """Return a canonical plane after a hard passage: its picture reduced to WORN_SHARE or WORN_PIXELS, JPEG, and back."""
+    """Return a canonical plane after a hard passage: reduced to WORN_SHARE or WORN_PIXELS, JPEG, and back."""
     scale = min(WORN_SHARE, math.sqrt(WORN_PIXELS / (shape[0] * shape[1])))
     small = resampled(plane, (max(8, round(shape[0] * scale)), max(8, round(shape[1] * scale))))
     memory = io.BytesIO()
