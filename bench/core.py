@@ -29,8 +29,9 @@ from assay.provenance.files.disclosure import read_disclosures_isolated
 from assay.provenance.files.picture import decode_isolated
 from assay.provenance.files.worker import Answer, run
 from assay.provenance.files.write import encode_like
+from assay.provenance.plugins import load_plugin
 from assay.provenance.subject import Subject
-from assay.provenance.workspace import SignOptions, Workspace, load_plugin
+from assay.provenance.workspace import SignOptions, Workspace
 
 CLAIM = Claim(source_type="digitalCapture")
 BARE = {

@@ -29,8 +29,9 @@ from PIL import Image
 from assay.provenance.claim import Claim
 from assay.provenance.errors import AssayError, UsageError
 from assay.provenance.media import Media, Samples
+from assay.provenance.plugins import load_plugin
 from assay.provenance.report import Verdict
-from assay.provenance.workspace import SignOptions, Workspace, load_plugin
+from assay.provenance.workspace import SignOptions, Workspace
 from assay.watermark.trial import forgery
 from assay.watermark.trial.attacks import ATTACKS, generator
 from assay.watermark.trial.changes import Rng, covering

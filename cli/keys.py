@@ -10,11 +10,14 @@ import click
 from assay.cli.door import PASSPHRASE_VARIABLE, emit, json_option, open_workspace, talk
 from assay.cli.lazy import LazyGroup
 
+MARK_KEY_BYTES = 32
+
 keys = LazyGroup(
     "keys",
-    help="Make and show signing keys. Private halves are never printed.",
+    help="Make and show keys. Private halves and secrets are never printed.",
     lazy={
         "new": ("assay.cli.keys:new", "Make a development key and certificate."),
+        "mark": ("assay.cli.keys:mark", "Make a secret for watermarks."),
         "show": ("assay.cli.keys:show", "Show the workspace's keys, public halves only."),
     },
 )
@@ -73,6 +76,37 @@ def new(ctx: click.Context, folder: Path, label: str, encrypt: bool, as_json: bo
 
 
 @click.command()
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
+@json_option
+@click.pass_context
+def mark(ctx: click.Context, path: Path, as_json: bool) -> None:
+    """Make a secret for watermarks in a new FILE (mode 0400), so that only who has it finds or writes your marks.
+
+    Name it in the workspace's settings (assay.toml): mark_keys = ["file:keys/mark-2026"]. The first key writes, all
+    are read. To change keys, put a new one first and keep the old ones behind it, as long as there are pictures
+    marked with them. "public:" in the list stands for the key that everybody knows, with which pictures were marked
+    before you had one of your own.
+
+    \b
+    Examples:
+      assay keys mark keys/mark-2026
+      assay watermark embed photo.jpg -o marked.jpg --key file:keys/mark-2026
+    """
+    import secrets
+
+    from assay.provenance.keys.signers import write_secret
+
+    # Text, so that the same secret can be put into an environment variable.
+    write_secret(path, secrets.token_hex(MARK_KEY_BYTES).encode())
+    uri = f"file:{path.absolute()}"
+    if as_json:
+        emit({"key": uri})
+    else:
+        click.echo(uri)
+        talk(ctx, f'a secret for watermarks; in assay.toml: mark_keys = ["{uri}"], old keys behind it')
+
+
+@click.command()
 @json_option
 @click.pass_context
 def show(ctx: click.Context, as_json: bool) -> None:
@@ -94,6 +128,7 @@ def show(ctx: click.Context, as_json: bool) -> None:
         "certificate": str(name.certificate),
         "development": name.organization == DEVELOPMENT,
         "ledger": workspace.settings.origin,
+        "mark_keys": list(workspace.settings.mark_keys),
     }
     if as_json:
         emit(document)

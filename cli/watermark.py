@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli.door import emit, json_option, talk
+from assay.cli.door import emit, home_of, json_option, open_workspace, talk
 from assay.cli.lazy import LazyGroup
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from assay.provenance.protocols import Watermark
 
 FILE = click.Path(path_type=Path)
-DEFAULT = "dwtdctsvd"
+DEFAULT = "hallmark"
 
 watermark = LazyGroup(
     "watermark",
@@ -26,16 +26,7 @@ watermark = LazyGroup(
         "bench": ("assay.cli.bench:bench", "Try schemes and their peers on photographs of yours."),
     },
 )
-scheme_option = click.option(
-    "--scheme", default=DEFAULT, show_default=True, help="Scheme (see 'assay plugins')."
-)
-
-
-def _scheme(name: str) -> Watermark:
-    from assay.provenance.workspace import load_plugin
-
-    scheme: Watermark = load_plugin("assay.watermarks", name)()
-    return scheme
+KEYS = "file:PATH, env:NAME, or public: for the key that everybody knows."
 
 
 @click.command()
@@ -43,7 +34,10 @@ def _scheme(name: str) -> Watermark:
 @click.option("-o", "--out", required=True, type=FILE, help="The marked picture.")
 @click.option("--id", "identifier", metavar="HEX", help="The identifier.  [default: a random one]")
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
-@scheme_option
+@click.option(
+    "--scheme", metavar="NAME", help="Scheme (see 'assay plugins').  [default: the workspace's, or hallmark]"
+)
+@click.option("--key", metavar="URI", help=f"Key: {KEYS}  [default: the workspace's first, or public:]")
 @json_option
 @click.pass_context
 def embed(
@@ -52,14 +46,18 @@ def embed(
     out: Path,
     identifier: str | None,
     force: bool,
-    scheme: str,
+    scheme: str | None,
+    key: str | None,
     as_json: bool,
 ) -> None:
     """Hide an identifier in a picture and write it in the same format.
 
+    The identifier has 16 hexadecimal digits with hallmark, 32 with hallmark128, 64 with hallmark256.
+
     \b
-    Example:
-      assay watermark embed photo.jpg -o marked.jpg --id 0123456789ab
+    Examples:
+      assay watermark embed photo.jpg -o marked.jpg --id 0123456789abcdef
+      assay watermark embed photo.jpg -o marked.jpg --key file:mark.key
     """
     import secrets
 
@@ -69,7 +67,7 @@ def embed(
     from assay.provenance.subject import Subject
 
     refuse_same_file(source, out)
-    mark = _scheme(scheme)
+    (mark,) = _schemes(ctx, scheme, (key,) if key else (), writing=True)
     digits = mark.id_bits // 4
     chosen = (identifier or secrets.token_hex((digits + 1) // 2)[:digits]).lower()
     if len(chosen) != digits or any(c not in "0123456789abcdef" for c in chosen):
@@ -89,30 +87,53 @@ def embed(
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=FILE, metavar="FILE…")
 @click.option("--known", is_flag=True, help="Look for known generators' marks instead of ours.")
-@scheme_option
+@click.option(
+    "--scheme",
+    metavar="NAME",
+    help="Look for this scheme alone.  [default: those that the workspace reads, or all usual]",
+)
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="URI",
+    help=f"A key to try, repeatable: {KEYS}  [default: the workspace's, or public:]",
+)
 @json_option
 @click.pass_context
-def read(ctx: click.Context, paths: tuple[Path, ...], known: bool, scheme: str, as_json: bool) -> None:
+def read(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    known: bool,
+    scheme: str | None,
+    keys: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Read identifiers. Exit code 0 if every file carries one, 3 if some do not.
+
+    Says with what probability chance alone would answer so, what was done to the picture since it was marked as far
+    as the mark tells, and which parts do not carry it.
 
     \b
     Examples:
       assay watermark read marked.jpg
+      assay watermark read old.jpg --key file:keys/mark-2026 --key file:keys/mark-2025
       assay watermark read --known generated.png --json
     """
     from assay.cli.failure import say
-    from assay.provenance.errors import AssayError
+    from assay.provenance.errors import AssayError, UsageError
+    from assay.provenance.plugins import load_plugin
     from assay.provenance.subject import Subject
-    from assay.provenance.workspace import load_plugin
 
-    marks: Any = load_plugin("assay.knownmarks", "imwatermark")() if known else _scheme(scheme)
+    if known and (scheme or keys):
+        raise UsageError("--known looks for others' marks, which have neither --scheme nor --key")
+    marks: Any = load_plugin("assay.knownmarks", "imwatermark")() if known else _schemes(ctx, scheme, keys)
     codes = {0}
     for path in paths:
         try:
             with Subject.open(path) as subject:
                 media = subject.picture().media
-                answer = marks.read(media)
-                reading: Reading = answer[0] if known else answer
+                reading: Reading = marks.read(media)[0] if known else _first(marks, media)
         except AssayError as error:
             say(error)
             codes.add(error.exit_code)
@@ -122,9 +143,43 @@ def read(ctx: click.Context, paths: tuple[Path, ...], known: bool, scheme: str, 
     ctx.exit(next(c for c in (5, 4, 3, 0) if c in codes))
 
 
+def _schemes(
+    ctx: click.Context, name: str | None, uris: tuple[str, ...], *, writing: bool = False
+) -> list[Watermark]:
+    """Open the schemes to use under the keys given; what is not given, the workspace says, if there is one."""
+    import os
+
+    from assay.provenance.keys.signers import read_mark_key
+    from assay.provenance.plugins import open_watermark
+    from assay.provenance.settings import READ_MARKS, SETTINGS
+
+    workspace = open_workspace(ctx) if (home_of(ctx) / SETTINGS).exists() else None
+    if uris:
+        keys = tuple(read_mark_key(uri, Path(), os.environ) for uri in uris)
+    else:
+        keys = workspace.mark_keys() if workspace else ()
+    if name:
+        return [open_watermark(name, keys, reading=not writing and not uris)]
+    if writing:
+        return [open_watermark(workspace.settings.watermark if workspace else DEFAULT, keys)]
+    names = workspace.settings.read_marks if workspace else READ_MARKS
+    return [open_watermark(each, keys, reading=True) for each in names]
+
+
+def _first(schemes: list[Watermark], media: Any) -> Reading:
+    """Return the first scheme's reading that found a mark; where none did, the first scheme's."""
+    readings = []
+    for scheme in schemes:
+        readings.append(scheme.read(media))
+        if readings[-1].found:
+            return readings[-1]
+    return readings[0]
+
+
 def _show(path: Path, reading: Reading, as_json: bool) -> None:
     from assay.provenance.text import safe_text
 
+    details = {"reason": reading.reason, **(reading.details or {})}
     if as_json:
         emit(
             {
@@ -133,10 +188,32 @@ def _show(path: Path, reading: Reading, as_json: bool) -> None:
                 "scheme": reading.scheme,
                 "id": reading.mark.id if reading.mark else None,
                 "p_value": reading.p_value,
-                "details": {"reason": reading.reason, **(reading.details or {})},
+                "aligned": reading.aligned,
+                "details": details,
             }
         )
         return
-    answer = reading.mark.id if reading.mark else f"no mark ({reading.reason or 'nothing found'})"
+    name = safe_text(path, 400)
     chance = "" if reading.p_value is None else f"  p={reading.p_value:.1e}"
-    click.echo(f"{safe_text(path, 400)}: {safe_text(answer)}{chance}")
+    if not reading.mark:
+        reason = "" if reading.reason in ("", "no mark") else f" ({safe_text(reading.reason)})"
+        click.echo(f"{name}: no mark{reason}{chance}")
+        return
+    click.echo(f"{name}: {safe_text(reading.mark.id)}{chance}  {safe_text(reading.scheme)}")
+    for line in _told(details):
+        click.echo(f"  {safe_text(line, 200)}")
+
+
+def _told(details: dict[str, Any]) -> list[str]:
+    """Return in words what a reading says besides the identifier."""
+    lines = []
+    if details.get("pose"):
+        lines.append(f"the picture: {details['pose']}")
+    for left, top, width, height in details.get("holes", ()):
+        lines.append(
+            f"no mark in a part of {100 * width:.0f} x {100 * height:.0f} %, "
+            f"{100 * left:.0f} % from the left and {100 * top:.0f} % from the top"
+        )
+    if details.get("listener"):
+        lines.append(f"heard by the {details['listener']}, agreement {details.get('agreement', '?')}")
+    return lines

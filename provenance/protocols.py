@@ -25,6 +25,8 @@ class Watermark(Protocol):
     """Hides a Mark in media and reads it back; knows its own payload, says nothing of it.
 
     ``scheme`` is the algorithm id that manifests and ledger entries name; ``id_bits`` the identifier's length.
+    An ``assay.watermarks`` entry point names what makes one when it is called without arguments; where keys are
+    given and what it makes is a ``KeyedWatermark``, that is asked for itself under them.
     """
 
     scheme: str
@@ -39,6 +41,18 @@ class Watermark(Protocol):
 
     def read(self, media: Media) -> Reading:
         """Look for an identifier; never raises on any picture, never answers on noise."""
+        ...
+
+
+@runtime_checkable
+class KeyedWatermark(Watermark, Protocol):
+    """A Watermark that hides by a secret; without one it hides by a key that everybody knows."""
+
+    def with_keys(self, keys: Sequence[bytes]) -> Watermark:
+        """Return the scheme under these secrets: the first one writes, all are tried on reading.
+
+        An empty secret stands for the public key. There is at least one.
+        """
         ...
 
 

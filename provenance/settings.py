@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +14,13 @@ from assay.provenance.policy import NEWSROOM
 
 SETTINGS = "assay.toml"
 VERSION = 1
-DEFAULT_SCHEME = "dwtdctsvd"
+DEFAULT_SCHEME = "hallmark"
+READ_MARKS = (DEFAULT_SCHEME, "dwtdctsvd")
+"""Schemes looked for: today's, and the first one, whose marks stay readable for ever."""
 LEDGER_FILE = "ledger.sqlite"
 KEYS = "keys"
+LISTS = {"read_marks": "schemes", "mark_keys": "key URIs"}
+"""Settings that are lists of strings, and of what."""
 REMOTE = "remote"
 """Folder of what is remembered of a ledger elsewhere."""
 
@@ -30,7 +35,8 @@ class Settings:
     key: str
     chain: str
     watermark: str = DEFAULT_SCHEME
-    read_marks: tuple[str, ...] = (DEFAULT_SCHEME,)
+    read_marks: tuple[str, ...] = READ_MARKS
+    mark_keys: tuple[str, ...] = ()
     policy: str = NEWSROOM.name
     tsa: str = ""
     witnesses: str = ""
@@ -69,9 +75,8 @@ def read_settings(path: Path) -> Settings:
         raise ConfigurationError("anchors are tables, as in [anchors.tsa]", path=path)
     _check_types(document, path)
     try:
-        if "read_marks" in document:
-            document["read_marks"] = tuple(document["read_marks"])
-        return Settings(**document)
+        lists = {name: tuple(document[name]) for name in LISTS if name in document}
+        return Settings(**{**document, **lists})
     except TypeError as error:
         raise ConfigurationError(f"the settings are incomplete: {error}", path=path) from error
 
@@ -79,9 +84,9 @@ def read_settings(path: Path) -> Settings:
 def _check_types(document: Mapping[str, Any], path: Path) -> None:
     """Raise ConfigurationError where a setting is of another type than its own."""
     for name, value in document.items():
-        if name == "read_marks":
-            if not isinstance(value, list) or not all(isinstance(mark, str) for mark in value):
-                raise ConfigurationError("read_marks is a list of schemes", path=path)
+        if name in LISTS:
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise ConfigurationError(f"{name} is a list of {LISTS[name]}", path=path)
         elif name != "anchors" and not isinstance(value, str):
             raise ConfigurationError(f"{name} is a string in quotes", path=path)
 
@@ -110,6 +115,6 @@ def first_settings(origin: str) -> str:
         f'key = "file:{KEYS}/signing.key"\n'
         f'chain = "{KEYS}/signing.pem"\n'
         f'watermark = "{DEFAULT_SCHEME}"\n'
-        f'read_marks = ["{DEFAULT_SCHEME}"]\n'
+        f"read_marks = {json.dumps(READ_MARKS)}\n"
         f'policy = "{NEWSROOM.name}"\n'
     )

@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,12 +27,14 @@ from assay.provenance.keys.signers import (
     Signer,
     SignerContext,
     open_signer,
+    read_mark_key,
     read_secret,
     write_key,
     write_secret,
 )
 from assay.provenance.keys.trust import CERTIFICATES, LOG, TrustStore, split_pem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
+from assay.provenance.plugins import load_plugin, open_watermark
 from assay.provenance.policy import POLICIES, Policy
 from assay.provenance.protocols import Check, Fingerprinter, KnownMarks, Log, Watermark
 from assay.provenance.receipt import Receipt
@@ -69,15 +70,6 @@ def utc_now() -> dt.datetime:
 def no_passphrase(what: str) -> bytes | None:
     """Give no passphrase."""
     return None
-
-
-def load_plugin(group: str, name: str) -> Any:
-    """Load one named entry point of an ``assay.*`` group; raises UsageError naming what there is."""
-    found = {e.name: e for e in entry_points(group=group)}
-    if name not in found:
-        known = ", ".join(sorted(found)) or "nothing; is Assay installed?"
-        raise UsageError(f"{group} has no {name!r}", hint=f"there is: {known}")
-    return found[name].load()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +226,21 @@ class Workspace:
         return cast(Fingerprinter, load_plugin("assay.fingerprints", "pdq")())
 
     def watermark(self, name: str | None = None) -> Watermark:
-        """Load a watermark scheme by name."""
-        return cast(Watermark, load_plugin("assay.watermarks", name or self.settings.watermark)())
+        """Load the scheme to mark with, by default the settings', under the workspace's keys."""
+        return open_watermark(name or self.settings.watermark, self.mark_keys())
+
+    def mark_readers(self) -> list[Watermark]:
+        """Load the schemes to look for, in the settings' order, under the workspace's keys."""
+        keys = self.mark_keys()
+        return [open_watermark(name, keys, reading=True) for name in self.settings.read_marks]
+
+    def mark_keys(self) -> tuple[bytes, ...]:
+        """Return the secrets of our marks, the writing one first; none means the public key.
+
+        Raises CredentialError where one cannot be read, UsageError for what names none.
+        """
+        environ = self._secrets.environ
+        return tuple(read_mark_key(uri, self.home, environ) for uri in self.settings.mark_keys)
 
     def signer(self, key: str | None = None, chain: Path | None = None) -> tuple[Signer, str]:
         """Open the signer of a key URI, by default the workspace's; returns it and where its chain came from."""
@@ -340,7 +345,7 @@ class Workspace:
         makers: dict[str, Callable[[], Check]] = {
             "manifest": lambda: ManifestCheck(anchors, lists, now),
             "metadata": MetadataCheck,
-            "mark": lambda: MarkCheck([self.watermark(n) for n in self.settings.read_marks]),
+            "mark": lambda: MarkCheck(self.mark_readers()),
             "known-marks": lambda: KnownMarksCheck(
                 cast(KnownMarks, load_plugin("assay.knownmarks", "imwatermark")())
             ),

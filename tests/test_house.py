@@ -64,10 +64,20 @@ HOMES = {
         "ledger.likeness.fingerprint",
         "ledger.likeness.iscc",
         "cli.histories",
+        "watermark.hallmark.canvas",
+        "watermark.hallmark.hearing",
+        "watermark.hallmark.write",
         "watermark.trial.changes",
         "watermark.trial.trustmark",
     },
-    "scipy": {"watermark.trial.filters"},
+    "scipy": {
+        "watermark.hallmark.listener",
+        "watermark.hallmark.mask",
+        "watermark.hallmark.spectrum",
+        "watermark.hallmark.sync",
+        "watermark.hallmark.where",
+        "watermark.trial.filters",
+    },
     "imwatermark": {"watermark.trial.imwatermark"},
     "blind_watermark": {"watermark.trial.blind"},
     "trustmark": {"watermark.trial.trustmark"},
@@ -81,6 +91,7 @@ HOMES = {
         "ledger.custody.statement",
         "ledger.custody.cose",
         "ledger.anchors.rfc3161",
+        "watermark.hallmark.voice",
     },
     "rfc3161_client": {"ledger.anchors.rfc3161"},
     "opentimestamps": {"ledger.anchors.ots_proof"},
@@ -89,7 +100,7 @@ HOMES = {
     "cbor2": {"ledger.custody.cose"},  # scitt_cose's own
     "pdqhash": {"ledger.likeness.fingerprint"},
     "iscc_lib": {"ledger.likeness.iscc"},
-    "onnxruntime": {"watermark.rivagan"},
+    "onnxruntime": {"watermark.rivagan", "watermark.hallmark.listener"},
     "rfc8785": {"provenance.canonical"},
     "jinja2": {"provenance.page"},
     "markupsafe": {"provenance.page"},  # jinja2's own
@@ -238,6 +249,7 @@ def test_entry_points_load():
 
 HEAVY = (
     "torch",
+    "scipy",
     "onnxruntime",
     "c2pa",
     "web3",
@@ -313,7 +325,8 @@ PROMISED = {
     "ledger upgrade", "ledger export", "ledger publish", "ledger import", "ledger serve", "ledger token new",
     "ledger anchor", "ledger anchors", "ledger contract deploy", "ledger contract show", "ledger event record",
     "ledger event list", "ledger event check", "ledger witness ask", "ledger witness new", "ledger witness serve",
-    "trust add", "trust list", "trust remove", "keys new", "keys show", "plugins", "config show", "completion",
+    "trust add", "trust list", "trust remove", "keys new", "keys mark", "keys show", "plugins", "config show",
+    "completion",
 }  # fmt: skip
 
 

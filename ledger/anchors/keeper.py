@@ -11,8 +11,8 @@ from assay.ledger.anchors.context import KIND, Context
 from assay.ledger.tlog.note import Checkpoint
 from assay.provenance.anchor import Anchor, Anchored, AnchorRecord, Journal, Judgement, Outcome, Standing
 from assay.provenance.errors import AssayError, ConfigurationError, UsageError
+from assay.provenance.plugins import load_plugin
 from assay.provenance.text import safe_text
-from assay.provenance.workspace import load_plugin
 
 MAX_JUDGED = 16
 """Most records of one anchor judged for one entry, the earliest that cover it."""

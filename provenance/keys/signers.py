@@ -24,6 +24,10 @@ Passphrase = Callable[[str], bytes | None]
 
 MAX_SECRET_BYTES = 1 << 16
 """Most bytes read of a key file."""
+LEAST_MARK_SECRET = 16
+"""Fewest bytes of a watermark key."""
+PUBLIC_MARK_KEY = "public:"
+"""The URI of the watermark key that everybody knows."""
 
 _CURVES: dict[str, tuple[str, hashes.HashAlgorithm]] = {
     "secp256r1": ("es256", hashes.SHA256()),
@@ -169,6 +173,29 @@ def read_secret(uri: str, home: Path, environ: Mapping[str, str]) -> bytes:
     if colon and scheme != "file":
         raise UsageError(f"unknown kind of key {scheme!r}", hint="one of env, file")
     return _read_file(home / Path(rest if colon else uri).expanduser())
+
+
+def read_mark_key(uri: str, home: Path, environ: Mapping[str, str]) -> bytes:
+    """Return the secret that a ``file:`` or ``env:`` URI names, byte by byte; empty for ``public:``.
+
+    Raises as ``read_secret``, and CredentialError where the secret is too short or too long to be one. What is no
+    URI is not repeated in the message: it may be the secret itself.
+    """
+    if uri == PUBLIC_MARK_KEY:
+        return b""
+    if not uri.startswith(("file:", "env:")):
+        raise UsageError(
+            "a watermark key is named by file:PATH, env:NAME or public:",
+            hint="the key itself is never written",
+        )
+    secret = read_secret(uri, home, environ)
+    if not LEAST_MARK_SECRET <= len(secret) < MAX_SECRET_BYTES:
+        raise CredentialError(
+            f"a watermark key has {LEAST_MARK_SECRET} to {MAX_SECRET_BYTES - 1} bytes",
+            path=uri,
+            hint="make one with 'assay keys mark'",
+        )
+    return secret
 
 
 def open_signer(uri: str, chain: bytes, context: SignerContext) -> Signer:

@@ -188,7 +188,7 @@ def test_an_anchor_whose_settings_are_broken_is_could_not_look(stamped):
 
 def test_a_rewritten_ledger_is_a_conflict_and_exits_1(stamped, told):
     """The operator signs a second history over the first and keeps its anchors."""
-    from assay.provenance.workspace import load_plugin
+    from assay.provenance.plugins import load_plugin
 
     home = stamped.workspace.home
     stamped.sign(stamped.picture())

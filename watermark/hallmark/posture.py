@@ -16,8 +16,8 @@ PART = 0.02
 """Least difference of a side's share from 1 that is named."""
 
 
-def told(matrix: Matrix, *, whole: bool, sure_of_size: bool = True) -> tuple[str, ...]:
-    """Return a few words for each thing that was done, ``("whole",)`` where nothing was.
+def told(matrix: Matrix, *, whole: bool, sure_of_size: bool = True) -> str:
+    """Return a few words for each thing that was done, ``whole`` where nothing was.
 
     ``matrix`` (2, 2) takes steps on the canvas of the picture that was marked to steps on the canvas of the one
     that was received, both of the canonical area, rows first: a picture reduced as a whole gives the identity, so
@@ -25,7 +25,7 @@ def told(matrix: Matrix, *, whole: bool, sure_of_size: bool = True) -> tuple[str
     have had a canvas of another area, as small pictures do: shares are then left out.
     """
     if whole:
-        return ("whole",)
+        return "whole"
     words = []
     mirrored = float(np.linalg.det(matrix)) < 0
     upright = matrix @ np.diag((1.0, -1.0)) if mirrored else matrix
@@ -47,4 +47,4 @@ def told(matrix: Matrix, *, whole: bool, sure_of_size: bool = True) -> tuple[str
         words.append(f"a part, about {100 * share:.0f} % of the picture that was marked")
     elif share > (1 + PART) ** 2:
         words.append(f"set in a larger picture, of which it takes about {100 / share:.0f} %")
-    return tuple(words) or ("scaled, moved or cut at the edges",)
+    return ", ".join(words) or "scaled, moved or cut at the edges"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from assay.provenance.errors import ConfigurationError, UsageError
 from assay.provenance.media import Media, Samples
+from assay.provenance.plugins import load_plugin
 from assay.provenance.protocols import Watermark
-from assay.provenance.workspace import load_plugin
 
 Bits = NDArray[np.uint8]
 

@@ -1,0 +1,38 @@
+"""Plug-ins: what entry points name, loaded by name on use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from typing import Any, cast
+
+from assay.provenance.errors import UsageError
+from assay.provenance.protocols import KeyedWatermark, Watermark
+
+
+def load_plugin(group: str, name: str) -> Any:
+    """Load one named entry point of an ``assay.*`` group; raises UsageError naming what there is."""
+    found = {e.name: e for e in entry_points(group=group)}
+    if name not in found:
+        known = ", ".join(sorted(found)) or "nothing; is Assay installed?"
+        raise UsageError(f"{group} has no {name!r}", hint=f"there is: {known}")
+    return found[name].load()
+
+
+def open_watermark(name: str, keys: Sequence[bytes] = (), *, reading: bool = False) -> Watermark:
+    """Load a watermark scheme by name and put it under keys, the first of which writes.
+
+    Raises UsageError where there is none of that name, or it takes no keys: what was to be secret must not be
+    written for everybody. For ``reading`` alone such a scheme is opened as it is.
+    """
+    scheme = cast(Watermark, load_plugin("assay.watermarks", name)())
+    if not keys:
+        return scheme
+    if isinstance(scheme, KeyedWatermark):
+        return scheme.with_keys(keys)
+    if reading:
+        return scheme
+    raise UsageError(
+        f"the watermark scheme {name} takes no key",
+        hint="use hallmark, or leave the keys out (mark_keys, --key)",
+    )
