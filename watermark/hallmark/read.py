@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.provenance.mark import Mark, Reading
+from assay.provenance.mark import Frame, Mark, Reading
 from assay.provenance.media import Samples
 from assay.watermark.hallmark.canvas import SIDE, Plane, canonical_shape, luma, side_of
 from assay.watermark.hallmark.hearing import Heard, laid_out
@@ -96,8 +96,11 @@ class Reader:
         if not found:
             return Reading(scheme, None, 1.0, "no mark")
         details = {"agreement": round(found.agreement, 2), **found.attempt.describe()}
-        whole = _whole(found.attempt, found.id, pixels.shape[:2])
-        return Reading(scheme, Mark(scheme, found.id), found.p_value, "", details, aligned=whole)
+        height, width = pixels.shape[:2]
+        whole = _whole(found.attempt, found.id, (height, width))
+        return Reading(
+            scheme, Mark(scheme, found.id), found.p_value, "", details, whole, _frame(found, height, width)
+        )
 
     def find(self, pixels: Samples) -> Finding | None:
         """Return the first identifier that chance does not explain."""
@@ -158,6 +161,19 @@ def _laid_out(voice: Voice, pose: Pose, heard: Plane, plane: Plane) -> Heard:
     """Return what the tiles say in a pose."""
     (turned, light, cover), start = laid_out(pose, (heard, plane, np.ones_like(plane)))
     return Heard.of(voice.pattern, turned, light, cover, start)
+
+
+def _frame(found: Finding, height: int, width: int) -> Frame:
+    """Return how a received picture lies on the canvas on which it was marked."""
+    pose, plane = found.attempt.pose, found.attempt.rendering.plane
+    placement = found.attempt.voice.placement(found.id)
+    back = np.linalg.inv(pose.matrix)
+    share = np.array((plane.shape[0] / height, plane.shape[1] / width))
+    # Centres of pixels: (received + 1/2) * share - 1/2 is the place in the plane.
+    shift = (share - 1) / 2 - np.array(plane.shape) // 2 - pose.offset
+    (a, b), (c, d) = (back * share).tolist()
+    row, column = (back @ shift - placement.corner).tolist()
+    return Frame((SIDE, SIDE // 2), placement.turn, ((a, b), (c, d)), (row, column), PERIOD)
 
 
 def _whole(attempt: Attempt, id: str, shape: tuple[int, ...]) -> bool:

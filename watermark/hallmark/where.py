@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects, label, uniform_filter
 
+from assay.provenance.mark import Box, Extent
 from assay.watermark.hallmark.hearing import Heard
 from assay.watermark.hallmark.pattern import TILE
 from assay.watermark.hallmark.sync import Pose
@@ -23,19 +23,6 @@ DOUBT = 0.5
 """Share of the mean loudness that the mark is granted where it may be fainter than elsewhere."""
 FEWEST = 2
 """Fewest adjoining tiles that make a hole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """Where a mark was heard: shares of the picture's tiles, and boxes without it.
-
-    ``present`` and ``absent`` are shares in 0..1, what is left is silent ground that says nothing. ``holes`` are
-    boxes (left, top, width, height) in shares of the picture's sides.
-    """
-
-    present: float
-    absent: float
-    holes: tuple[tuple[float, float, float, float], ...]
 
 
 def extent(heard: Heard, code: NDArray[np.uint8], pose: Pose, shape: tuple[int, int]) -> Extent:
@@ -69,7 +56,7 @@ def _pooled(values: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _box(
     found: tuple[slice, slice], start: tuple[int, int], pose: Pose, shape: tuple[int, int]
-) -> tuple[float, float, float, float]:
+) -> Box:
     """Return the box round some tiles in shares of the picture's sides."""
     rows, columns = found
     corners = np.array([(r, c) for r in (rows.start, rows.stop) for c in (columns.start, columns.stop)])
