@@ -78,43 +78,6 @@ def _coincide(one: Box, other: Box) -> bool:
     return shared > 0 and shared >= COINCIDING * smaller
 
 
-Box = tuple[float, float, float, float]
-"""A rectangle (left, top, width, height) in shares of a picture's sides."""
-COINCIDING = 0.5
-"""Share of the smaller of two boxes that lies in the other, from which on they show the same place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """Where a mark was heard in a picture, and where it is missing.
-
-    ``present`` and ``absent`` are shares of its tiles in 0..1; what is left is silent ground that says nothing.
-    ``holes`` are the boxes in which the mark is missing though its surroundings carry it, the largest first.
-    """
-
-    present: float
-    absent: float
-    holes: tuple[Box, ...]
-
-    def misses(self, region: Box) -> bool:
-        """Say whether a hole shows the same place as a region of the picture."""
-        return any(_coincide(hole, region) for hole in self.holes)
-
-    def to_json(self) -> dict[str, object]:
-        """Return the form used in reports."""
-        return {"present": self.present, "absent": self.absent, "holes": [list(hole) for hole in self.holes]}
-
-
-def _coincide(one: Box, other: Box) -> bool:
-    shared = 1.0
-    for side in (0, 1):
-        start = max(one[side], other[side])
-        stop = min(one[side] + one[side + 2], other[side] + other[side + 2])
-        shared *= max(0.0, stop - start)
-    smaller = min(one[2] * one[3], other[2] * other[3])
-    return shared > 0 and shared >= COINCIDING * smaller
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a watermark reader saw in one file.
@@ -134,7 +97,6 @@ class Reading:
     reason: str = ""
     details: dict[str, Any] | None = None
     aligned: bool = False
-    extent: Extent | None = None
     frame: Frame | None = None
     extent: Extent | None = None
 
