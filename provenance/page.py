@@ -21,6 +21,7 @@ from markupsafe import Markup
 from assay.provenance import wording
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.manifest import Action, Ingredient, Manifest, ManifestState
+from assay.provenance.mark import Extent, Reading
 from assay.provenance.preview import Preview
 from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Report, Verdict
@@ -30,6 +31,8 @@ __all__ = ["Preview", "fragment", "page"]
 
 REGIONS = 40
 """Most changed regions drawn on a picture."""
+HOLES = 26
+"""Most regions without the mark drawn on a picture: each has a letter."""
 HISTORY = 200
 """Most ancestors, actions of one of them, and status codes shown."""
 RAW_CHARS = 200_000
@@ -78,6 +81,7 @@ class _View:
     plate: dict[str, Any] | None
     regions: tuple[dict[str, Any], ...]
     more_regions: int
+    holes: tuple[dict[str, Any], ...]
     evidence: tuple[dict[str, Any], ...]
     history: tuple[dict[str, Any], ...]
     certificates: tuple[dict[str, Any], ...]
@@ -90,7 +94,7 @@ class _View:
 
 
 def _view(report: Report, preview: Preview | None, ident: str) -> _View:
-    regions = _regions(report.recovered)
+    regions = _regions(report.recovered, _extent(report))
     return _View(
         id=ident,
         report=report,
@@ -107,6 +111,7 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
         plate=_plate(report, preview),
         regions=regions[:REGIONS],
         more_regions=max(0, len(regions) - REGIONS),
+        holes=_holes(report),
         evidence=_evidence(report),
         history=tuple(_history(report)),
         certificates=tuple(_certificates(report)),
@@ -176,23 +181,32 @@ def _alignment(recovered: Recovered | None) -> str:
     return comparison.alignment if comparison and comparison.alignment != "as is" else ""
 
 
-def _regions(recovered: Recovered | None) -> tuple[dict[str, Any], ...]:
+def _extent(report: Report) -> Extent | None:
+    found = (e.found.extent for e in report.evidence if e.check == "mark" and isinstance(e.found, Reading))
+    return next(found, None)
+
+
+def _regions(recovered: Recovered | None, extent: Extent | None) -> tuple[dict[str, Any], ...]:
     if not recovered or not recovered.matches or not recovered.comparison:
         return ()
-    found = []
-    for number, region in enumerate(recovered.comparison.regions, 1):
-        left, top, width, height = (f"{value * 100:.2f}" for value in wording.clipped(region))
-        found.append(
-            {
-                "number": number,
-                "left": left,
-                "top": top,
-                "width": width,
-                "height": height,
-                "words": wording.region_words(region),
-            }
+    return tuple(
+        _drawn(
+            number, region, "; the watermark is missing there too" if extent and extent.misses(region) else ""
         )
-    return tuple(found)
+        for number, region in enumerate(recovered.comparison.regions, 1)
+    )
+
+
+def _holes(report: Report) -> tuple[dict[str, Any], ...]:
+    extent = _extent(report)
+    holes = extent.holes[:HOLES] if extent else ()
+    return tuple(_drawn(chr(ord("A") + number), hole) for number, hole in enumerate(holes))
+
+
+def _drawn(name: object, region: wording.Region, remark: str = "") -> dict[str, Any]:
+    left, top, width, height = (f"{value * 100:.2f}" for value in wording.clipped(region))
+    words = f"{wording.region_words(region)}{remark}"
+    return {"number": name, "left": left, "top": top, "width": width, "height": height, "words": words}
 
 
 # ------------------------------------------------------------------------------------------- the evidence

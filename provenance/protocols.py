@@ -12,7 +12,7 @@ from assay.provenance.evidence import Evidence
 from assay.provenance.files.worker import Job
 from assay.provenance.leaf import Leaf
 from assay.provenance.manifest import SoftBinding
-from assay.provenance.mark import Mark, Reading
+from assay.provenance.mark import Extent, Mark, Reading
 from assay.provenance.media import Media, Samples
 from assay.provenance.receipt import Receipt
 
@@ -53,6 +53,15 @@ class KeyedWatermark(Watermark, Protocol):
 
         An empty secret stands for the public key. There is at least one.
         """
+        ...
+
+
+@runtime_checkable
+class LocatingWatermark(Watermark, Protocol):
+    """A Watermark that can also say which parts of a picture carry its mark."""
+
+    def extent(self, media: Media) -> Extent | None:
+        """Return where the mark is heard and where it is missing; None where no mark is read."""
         ...
 
 

@@ -13,13 +13,16 @@ from collections.abc import Iterator, Mapping
 from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.manifest import Ingredient, Manifest, ManifestState, SigningTime, TimeTrust
-from assay.provenance.mark import Reading
+from assay.provenance.mark import Extent, Reading
 from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Report, Verdict
 from assay.provenance.text import safe_text
 
 NAME_CHARS = 120
 """Longest signer, list or file name inside a sentence."""
+
+HOLES = 3
+"""Most regions without the mark that one sentence names."""
 
 Region = tuple[float, float, float, float]
 
@@ -373,6 +376,32 @@ def region_words(region: Region) -> str:
     _, _, width, height = clipped(region)
     return f"{place(region)}, {share(width * height)} of the picture"
 
+
+def spans(region: Region) -> str:
+    """Say which share of either side a region takes: ``27–40 % from the left, 36–55 % from the top``."""
+    left, top, width, height = clipped(region)
+    across, down = (
+        f"{round(start * 100)}–{round((start + size) * 100)} %"
+        for start, size in ((left, width), (top, height))
+    )
+    return f"{across} from the left, {down} from the top"
+
+
+def missing_sentence(extent: Extent | None) -> str:
+    """Say where a mark is missing in a picture that carries it; nothing where it is missing nowhere."""
+    if not extent or not extent.holes:
+        return ""
+    count = len(extent.holes)
+    where = "; ".join(spans(hole) for hole in extent.holes[:HOLES])
+    more = f"; and {count - HOLES} more" if count > HOLES else ""
+    if count == 1:
+        return f"It is missing in one region ({where}): that part may have been replaced, or painted over."
+    return f"It is missing in {count} regions ({where}{more}): those parts may have been replaced, or painted over."
+
+
+HOLE_CAUTION = (
+    "Captions, stickers, bars, frames and heavy local retouching silence a mark just as a replaced part does."
+)
 
 # --------------------------------------------------------------------------------- what was not checked
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from assay.provenance import wording
 from assay.provenance.claim import AI_SOURCE_TYPES, CAPTURE_SOURCE_TYPES
 from assay.provenance.evidence import Conflict, Evidence, Status
 from assay.provenance.files.disclosure import Disclosures
@@ -222,7 +223,16 @@ class AgreementCheck:
             )
         if layers.count < 2:
             return Evidence(self.name, self.version, Status.ABSENT, "Fewer than two layers to compare.")
-        return Evidence(self.name, self.version, Status.PASS, f"{layers.count} layers tell one story.")
+        both = coinciding(layers)
+        where = "; ".join(wording.region_words(region) for region in both)
+        said = f" Where this copy differs from the original, its watermark is missing too: {where}."
+        return Evidence(
+            self.name,
+            self.version,
+            Status.PASS,
+            f"{layers.count} layers tell one story.{said if both else ''}",
+            details={"missing_and_changed": [list(region) for region in both]} if both else {},
+        )
 
 
 def gather(seen: tuple[Evidence, ...]) -> Layers:
@@ -241,6 +251,16 @@ def gather(seen: tuple[Evidence, ...]) -> Layers:
         disclosures=disclosures,
         whole=bool(mark and mark.aligned),
     )
+
+
+def coinciding(layers: Layers) -> tuple[wording.Region, ...]:
+    """Return the regions that differ from the original and do not carry its mark: two witnesses of one change."""
+    mark, recovered = layers.mark, layers.recovered
+    if not mark or not mark.extent or not recovered or not recovered.matches or not recovered.comparison:
+        return ()
+    if recovered.entry.mark != mark.mark:
+        return ()
+    return tuple(region for region in recovered.comparison.regions if mark.extent.misses(region))
 
 
 def _surely_same(recovered: Recovered) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from assay.provenance import wording
 from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.mark import Reading
 from assay.provenance.media import Kind
-from assay.provenance.protocols import KnownMarks, Watermark
+from assay.provenance.protocols import KnownMarks, LocatingWatermark, Watermark
 from assay.provenance.subject import Subject
 
 NOT_PICTURES = "There is no watermark reader for {kind} yet, so none could be found."
@@ -25,6 +27,7 @@ def _detail(reading: Reading) -> dict[str, Any]:
         "id": reading.mark.id if reading.mark else None,
         "p_value": reading.p_value,
         "reason": reading.reason,
+        "extent": reading.extent.to_json() if reading.extent else None,
         **(reading.details or {}),
     }
 
@@ -50,6 +53,8 @@ class MarkCheck:
         for scheme in self.schemes:
             readings.append(scheme.read(media))
             if readings[-1].found:
+                if isinstance(scheme, LocatingWatermark):
+                    readings[-1] = replace(readings[-1], extent=scheme.extent(media))
                 break
         details = {"readings": [_detail(r) for r in readings]}
         best = next((r for r in readings if r.found), None)
@@ -63,13 +68,18 @@ class MarkCheck:
                 reasons=reasons,
                 details=details,
             )
+        missing = wording.missing_sentence(best.extent)
+        said = (
+            f"Our watermark {best.mark.id} was read; "
+            f"chance finds one in unmarked pictures with p < {_bound(best.p_value)}."
+        )
+        reasons = ("A watermark can be copied, so it is a lead to the ledger and not a proof.",)
         return Evidence(
             self.name,
             self.version,
             Status.PASS,
-            f"Our watermark {best.mark.id} was read; "
-            f"chance finds one in unmarked pictures with p < {_bound(best.p_value)}.",
-            reasons=("A watermark can be copied, so it is a lead to the ledger and not a proof.",),
+            f"{said} {missing}".strip(),
+            reasons=(*reasons, wording.HOLE_CAUTION) if missing else reasons,
             found=best,
             details=details,
         )

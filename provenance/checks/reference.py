@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from assay.provenance.evidence import Evidence, Status
+from assay.provenance.mark import Reading
 from assay.provenance.media import Kind
 from assay.provenance.protocols import Fingerprinter
 from assay.provenance.subject import Subject
@@ -49,7 +50,12 @@ class ReferenceCheck:
             if found.regions
             else "no region differs"
         )
-        return self._say(Status.PASS, f"The picture of the reference ({found.alignment}); {where}.", details)
+        extents = (e.found.extent for e in seen if e.check == "mark" and isinstance(e.found, Reading))
+        silent = any(extent and extent.misses(region) for extent in extents for region in found.regions)
+        too = " Our watermark is missing there too." if silent else ""
+        return self._say(
+            Status.PASS, f"The picture of the reference ({found.alignment}); {where}.{too}", details
+        )
 
     def _say(self, status: Status, summary: str, details: dict[str, object]) -> Evidence:
         return Evidence(self.name, self.version, status, summary, details=details)
