@@ -17,7 +17,7 @@ from assay.watermark.hallmark.mask import amplitude
 
 WEIGHTS = "listener.onnx"
 """The network, made by bench/train_hallmark.py."""
-SHA256 = "9e4a82cdb22ec8459b62d1ef7060c4eedaf9852d497eeb08c7a9107c9ad42050"
+SHA256 = "aa91a940c806d225fc8ab0a0fa4ffd708a6544ba752538fd8c96de39ec07dfed"
 """Digest of the network's file, checked when it is loaded."""
 MULTIPLE = 8
 """The network wants sides that are multiples of this; planes are padded by reflection."""

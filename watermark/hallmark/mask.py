@@ -7,7 +7,7 @@ from scipy.ndimage import minimum_filter, uniform_filter
 
 from assay.watermark.hallmark.canvas import Plane
 
-FLAT, TEXTURE, MOST = 0.6, 0.8, 6.0
+FLAT, TEXTURE, MOST = 0.9, 0.6, 6.0
 """Amplitude in grey levels before the strength: FLAT + TEXTURE * activity, at most MOST."""
 NEAR, FAR, BLEND = 7, 21, 5
 """Sides in canonical pixels of the windows in which activity is averaged, and of the one that smooths the result."""

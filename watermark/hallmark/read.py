@@ -16,12 +16,14 @@ from assay.watermark.hallmark.pattern import PERIOD
 from assay.watermark.hallmark.spectrum import Spectrum
 from assay.watermark.hallmark.sync import Finder, Pose
 from assay.watermark.hallmark.voice import Voice
-from assay.watermark.hallmark.where import Extent, extent
+from assay.watermark.hallmark.where import Extent, extent, ground
 
 ALARM = 1e-9
 """Largest p-value at which an identifier is reported."""
 SIZES = (1.0, 0.71, 0.5, 0.35, 1.41)
 """Sides, in canonical ones, at which a picture is searched: crops are rendered smaller, what has borders larger."""
+CROPPED = 0.5
+"""Sizes up to which a picture is searched more deeply."""
 STRETCHED = 3
 """How many of them are searched for changes of aspect, last of all."""
 POSES = 2
@@ -124,7 +126,7 @@ class Reader:
         if not found:
             return None
         voice, pose, rendering = found.attempt.voice, found.attempt.pose, found.attempt.rendering
-        heard = by_network(rendering.plane)
+        heard = by_network(rendering.plane) * ground(rendering.plane)
         said = _laid_out(voice, pose, heard, rendering.plane)
         return extent(said, voice.payload.encode(found.id), pose, rendering.plane.shape)
 
@@ -137,6 +139,9 @@ class Reader:
             rendering = Rendering.of(pixels, size * SIDE, by_network, "network")
             spectra.append((rendering, Spectrum.of(rendering.heard)))
             yield from self._posed(rendering, Finder.search, spectra[-1][1])
+        for rendering, spectrum in spectra:
+            if rendering.size <= CROPPED:
+                yield from self._posed(rendering, Finder.search_deep, spectrum)
         for rendering, spectrum in spectra[:STRETCHED]:
             yield from self._posed(rendering, Finder.search_stretched, spectrum)
 

@@ -24,8 +24,8 @@ LOUDEST, FAINTEST = 43.3, 49.0
 """Peak signal-to-noise ratios in decibels between which the mark's strength is chosen."""
 LOUDEST_SMALL, FEW = 41.0, 300_000
 """The same where a picture has fewer pixels than FEW."""
-GOAL = 26.0
-"""Statistic at which no more strength is needed, after the trial passage."""
+WORN_GOAL, PLAIN_GOAL = 22.0, 34.0
+"""Statistics at which no more strength is needed: after the trial passage, and before it, for deep crops."""
 HEARD = 15.0
 """Least statistic of the picture as it is marked: a reader needs about 14, and hears more than the rule does."""
 LEAST_SIDE = 128
@@ -92,8 +92,10 @@ class Hallmark:
         loudest = LOUDEST if shape[0] * shape[1] >= FEW else LOUDEST_SMALL
         least, most = (255 / 10 ** (decibels / 20) / loud for decibels in (FAINTEST, loudest))
         tried = math.sqrt(least * most)
-        agreed = self._agreement(worn(plane + np.float32(tried) * change, shape), code, placement)
-        return min(most, max(least, tried * GOAL / max(agreed, 1e-3)))
+        marked = plane + np.float32(tried) * change
+        passed = self._agreement(worn(marked, shape), code, placement) / WORN_GOAL
+        plain = self._agreement(marked, code, placement) / PLAIN_GOAL
+        return min(most, max(least, tried / max(min(passed, plain), 1e-3)))
 
     def _agreement(self, plane: Plane, code: Bits, placement: Placement) -> float:
         """Return the statistic that the rule hears in a marked canvas."""

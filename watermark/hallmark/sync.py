@@ -16,8 +16,8 @@ from assay.watermark.hallmark.spectrum import ANGLES, STEP, Matrix, Spectrum
 
 REACH = 0.25
 """Natural logarithm of the largest change of scale that one rendering is searched for, either way."""
-CANDIDATES = 12
-"""Places of the polar map whose phases are compared."""
+CANDIDATES, DEEP = 12, 60
+"""Places of the polar map whose phases are compared: at first, and in deep crops, where noise is as loud."""
 CERTAIN = 8.0
 """Score at which no other candidate is looked at."""
 _GRID = PERIOD // 2  # side of the grid of offsets: the tones lie below half its Nyquist frequency
@@ -60,7 +60,11 @@ class Finder:
 
     def search(self, spectrum: Spectrum) -> list[Pose]:
         """Return the likeliest poses of any rotation, mirroring and scale within REACH, best first."""
-        return self._best(spectrum, self._turned(spectrum))
+        return self._best(spectrum, self._turned(spectrum, CANDIDATES))
+
+    def search_deep(self, spectrum: Spectrum) -> list[Pose]:
+        """Return the likeliest of the poses that ``search`` did not come to, best first."""
+        return self._best(spectrum, self._turned(spectrum, DEEP)[CANDIDATES:])
 
     def search_upright(self, spectrum: Spectrum) -> list[Pose]:
         """Return the likeliest poses of a picture that was neither turned nor scaled, best first."""
@@ -91,12 +95,12 @@ class Finder:
             templates.append(np.conj(fft.rfft2(template)))
         return np.stack(templates)
 
-    def _turned(self, spectrum: Spectrum) -> list[Matrix]:
-        """Return the matrices at which most power lies where the tones would be."""
+    def _turned(self, spectrum: Spectrum, most: int) -> list[Matrix]:
+        """Return the matrices at which most power lies where the tones would be, the likeliest first."""
         ours = fft.rfft2(spectrum.polar(_LEAST, _RADII), (_LENGTH, ANGLES), workers=2)
         score = fft.irfft2(ours * self._templates, (_LENGTH, ANGLES), workers=2)[:, :_SHIFTS]
         found = []
-        for _ in range(CANDIDATES):
+        for _ in range(most):
             mirrored, shift, turned = np.unravel_index(int(score.argmax()), score.shape)
             if score[mirrored, shift, turned] <= 0:
                 break
