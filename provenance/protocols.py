@@ -173,6 +173,10 @@ class Fingerprinter(Protocol):
         """
         ...
 
+    def leads(self, fingerprint: Fingerprint, recovery: Recovery) -> bool:
+        """Say whether a look-up near a fingerprint finds what is kept in a recovery record."""
+        ...
+
     def sketch(self, media: Media) -> bytes:
         """Return the small picture kept for comparing regions (docs/formats/sketch.md)."""
         ...

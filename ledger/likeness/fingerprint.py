@@ -12,7 +12,8 @@ from PIL import Image
 from assay.ledger.likeness import iscc
 from assay.ledger.likeness.align import Area, Plane, Rect, to_planes, to_rgb
 from assay.ledger.likeness.compare import compare
-from assay.provenance.entry import Fingerprint
+from assay.ledger.likeness.near import is_near
+from assay.provenance.entry import Fingerprint, Recovery
 from assay.provenance.errors import MalformedError
 from assay.provenance.manifest import SoftBinding
 from assay.provenance.media import Media, Samples
@@ -128,6 +129,10 @@ class PdqFingerprinter:
         """Return the soft binding that an ISCC names, and the value to look near it; raises MalformedError."""
         code, body = iscc.read_code(text)
         return SoftBinding(iscc.ALG, code), Fingerprint(iscc.ALG, body, 100)
+
+    def leads(self, fingerprint: Fingerprint, recovery: Recovery) -> bool:
+        """Say whether a recovery record lies within the ledger's distance of a fingerprint."""
+        return is_near(recovery, fingerprint)
 
     def sketch(self, media: Media) -> bytes:
         """Return the small picture kept for comparing regions (docs/formats/sketch.md), 7 to 12 KB."""
