@@ -23,7 +23,7 @@ from assay.watermark.trial.photographs import find
 from assay.watermark.trial.run import Plan, Result, Steps
 from assay.watermark.trial.table import document, markdown
 
-SCHEMES = "dwtdctsvd"
+SCHEMES = "hallmark,dwtdctsvd"
 
 
 def plot(result: Result, file: Path) -> None:

@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, nargs="+", required=True)
     parser.add_argument("--crop", action="append", default=[], metavar="KIND:FILE:LEFT:TOP")
     parser.add_argument("--kinds", default="sky,skin,text", help="crops chosen by this program")
-    parser.add_argument("--scheme", default="dwtdctsvd", help="a scheme of ours, or a peer")
+    parser.add_argument("--scheme", default="hallmark", help="a scheme of ours, or a peer")
     parser.add_argument("--count", type=int, default=3, help="crops of each kind")
     parser.add_argument("--seed", type=int, default=0, help="moves which side is which")
     parser.add_argument("--out", type=Path, required=True)

@@ -110,7 +110,7 @@ def flipped(stage: Stage) -> Path:
 
 
 def copied_mark(stage: Stage) -> Path:
-    """Our watermark is lifted off and put on another picture, to lend it our name."""
+    """Our watermark's identifier is written into another picture with the public key, to lend it our name."""
     found = stage.workspace.log.receipt(0).entry.mark
     assert found is not None
     with Subject.open(stage.other) as subject:
@@ -160,7 +160,7 @@ HISTORIES = (
     History("a screenshot of it", Verdict.SOURCE_RECOVERED, screenshot),
     History("stripped, something painted over", Verdict.SOURCE_RECOVERED, edited),
     History("one bit of the signed file flipped", Verdict.CONFLICT, flipped),
-    History("its watermark copied to another photo", Verdict.CONFLICT, copied_mark),
+    History("its watermark written into another photo", Verdict.CONFLICT, copied_mark),
     History("re-signed by a stranger as their own", Verdict.CONFLICT, resigned),
     History("changed by AI, declared and signed", Verdict.MARKED_AI, ai_edit),
     History("another photo, never signed", Verdict.INCONCLUSIVE, unrelated),

@@ -89,7 +89,7 @@ def find(ctx: click.Context, what: str, as_json: bool) -> None:
     \b
     Examples:
       assay ledger find photo.jpg
-      assay ledger find io.assay.dwtdctsvd.1:0123456789ab
+      assay ledger find io.assay.hallmark.1:0123456789abcdef
       assay ledger find ISCC:EED4GQZQTY6J5DTHQ2DWCPDZHQOM6QZQTY6J5DTFZ2DWCPDZHQOMXDI
     """
     from assay.provenance.records import find as find_entries

@@ -111,8 +111,8 @@ def read(
 ) -> None:
     """Read identifiers. Exit code 0 if every file carries one, 3 if some do not.
 
-    Says with what probability chance alone would answer so, what was done to the picture since it was marked as far
-    as the mark tells, and which parts do not carry it.
+    Says with what probability chance alone would answer so, and what was done to the picture since it was marked,
+    as far as the mark tells.
 
     \b
     Examples:
@@ -209,11 +209,6 @@ def _told(details: dict[str, Any]) -> list[str]:
     lines = []
     if details.get("pose"):
         lines.append(f"the picture: {details['pose']}")
-    for left, top, width, height in details.get("holes", ()):
-        lines.append(
-            f"no mark in a part of {100 * width:.0f} x {100 * height:.0f} %, "
-            f"{100 * left:.0f} % from the left and {100 * top:.0f} % from the top"
-        )
     if details.get("listener"):
         lines.append(f"heard by the {details['listener']}, agreement {details.get('agreement', '?')}")
     return lines

@@ -13,7 +13,7 @@ OWN_SCHEMES = "io.assay."
 class Mark:
     """An identifier and the scheme that hides it; an index key that leads to a ledger entry, never a secret.
 
-    ``scheme`` is a namespaced, versioned algorithm id such as ``io.assay.dwtdctsvd.1``;
+    ``scheme`` is a namespaced, versioned algorithm id such as ``io.assay.hallmark.1``;
     ``id`` is the identifier as lower-case hexadecimal, its length fixed by the scheme.
     """
 

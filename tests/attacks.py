@@ -8,10 +8,13 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from assay.provenance.claim import IPTC, Claim
 from assay.provenance.files.write import encode_like
@@ -328,23 +331,58 @@ def sidecar_of_another_file(desk: Desk) -> Path:
 # ---------------------------------------------------------------------------------- marks
 
 
-@attack(CONFLICT, rule="copied-mark", facts={"recovered.matches": False})
-def mark_copied_to_another_picture(desk: Desk) -> Path:
+@attack(
+    CONFLICT,
+    rule="copied-mark",
+    facts={"recovered.matches": False},
+    why="whoever has the key, and the default key is public, can write any identifier",
+)
+def marks_identifier_written_into_another_picture(desk: Desk) -> Path:
     signed = desk.sign_fully(desk.picture(size=LARGE))
     assert signed.mark
     return _marked(desk, desk.picture(name="coffee", size=LARGE), signed.mark.id)
 
 
+@attack(
+    INCONCLUSIVE,
+    facts={"recovered": None, "manifest.state": "absent"},
+    why="the mark lies in the polarity of its own picture's content: on another one it is not read at all",
+)
+def mark_lifted_onto_another_picture(desk: Desk) -> Path:
+    source = desk.picture("png", size=LARGE)
+    signed = desk.sign_fully(source)
+    assert signed.mark
+    return _lifted(desk, source, signed.out)
+
+
+@attack(
+    INCONCLUSIVE,
+    facts={"recovered": None},
+    why="the key is secret, so a mark under the public one is none of ours",
+)
+def marks_identifier_written_without_the_key(desk: Desk) -> Path:
+    public = desk.workspace.settings
+    secret = desk.file(bytes(range(32)), ".key")
+    secret.chmod(0o400)
+    desk.workspace.settings = keyed = replace(public, mark_keys=(f"file:{secret}",))
+    signed = desk.sign_fully(desk.picture(size=LARGE))
+    assert signed.mark
+    desk.workspace.settings = public
+    forged = _marked(desk, desk.picture(name="coffee", size=LARGE), signed.mark.id)
+    desk.workspace.settings = keyed
+    return forged
+
+
 @attack(CONFLICT, rule="soft-binding-collision")
 def soft_binding_names_another_mark(desk: Desk) -> Path:
-    marked = _marked(desk, desk.picture(size=LARGE), "0123456789ab").read_bytes()
-    return desk.file(bare_sign(marked, "image/jpeg", desk.studio.agency, _soft_binding("ba9876543210")))
+    marked = _marked(desk, desk.picture(size=LARGE), "0123456789abcdef").read_bytes()
+    return desk.file(bare_sign(marked, "image/jpeg", desk.studio.agency, _soft_binding("fedcba9876543210")))
 
 
 @attack(CONFIRMED, why="a mark may be lost on the way; that it is missing proves nothing")
 def soft_binding_names_a_mark_that_is_not_there(desk: Desk) -> Path:
     data = jpeg(LARGE)
-    return desk.file(bare_sign(data, "image/jpeg", desk.studio.agency, _soft_binding("ba9876543210")))
+    return desk.file(bare_sign(data, "image/jpeg", desk.studio.agency, _soft_binding("fedcba9876543210")))
 
 
 @attack(CONFLICT, rule="integrity-clash")
@@ -365,8 +403,15 @@ def _marked(desk: Desk, path: Path, identifier: str) -> Path:
         return desk.file(encode_like(picture, marked), path.suffix)
 
 
+def _lifted(desk: Desk, clean: Path, marked: Path) -> Path:
+    """Add what the mark changed in one picture, exactly, to another of the same size."""
+    change = np.asarray(darkroom.pixels(marked), np.int16) - np.asarray(darkroom.pixels(clean), np.int16)
+    other = np.asarray(photo("coffee", LARGE), np.int16) + change
+    return darkroom.resaved(desk, Image.fromarray(np.clip(other, 0, 255).astype(np.uint8)), "png")
+
+
 def _soft_binding(identifier: str) -> dict[str, Any]:
-    binding = {"alg": "io.assay.dwtdctsvd.1", "blocks": [{"scope": {}, "value": identifier}]}
+    binding = {"alg": "io.assay.hallmark.1", "blocks": [{"scope": {}, "value": identifier}]}
     assertion = {"label": "c2pa.soft-binding", "data": binding, "created": True}
     return definition(created("digitalCapture"), {"action": "c2pa.watermarked.bound"}, assertions=[assertion])
 

@@ -30,8 +30,8 @@ from .authority import Server, authority
 from .people import CLAIM_SIGNING, OCSP_SIGNING, TIME_STAMPING, Person, person
 
 ORIGIN = "assay.test/ledger"
-SMALL = (176, 132)
-"""Too small for a mark: for attacks on credentials alone, which are then fast."""
+SMALL = (84, 63)
+"""Too small for a mark to be written or looked for: for attacks on credentials alone, which are then fast."""
 LARGE = (320, 256)
 """Large enough for every mark."""
 FORMATS = {

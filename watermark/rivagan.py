@@ -67,7 +67,7 @@ class RivaGan:
         pixels = media.frame()
         reason = _unsuitable(pixels)
         if reason:
-            raise LimitError(f"the picture is {reason} for a mark", hint="use --scheme dwtdctsvd")
+            raise LimitError(f"the picture is {reason} for a mark", hint="use --scheme hallmark")
         picture = _canonical(pixels)
         words = (code[self._order] ^ self._mask).reshape(_SIDE * _SIDE, _WORD).astype(np.float32)
         change = np.zeros_like(picture)
@@ -75,7 +75,7 @@ class RivaGan:
             change[part] = self._write(picture[part], word) - picture[part]
         marked = _add(pixels, change)
         if not self.read(Media.still(marked)).found:
-            raise LimitError("the networks cannot write a readable mark here", hint="use --scheme dwtdctsvd")
+            raise LimitError("the networks cannot write a readable mark here", hint="use --scheme hallmark")
         return Media.still(marked)
 
     def read(self, media: Media) -> Reading:

@@ -228,22 +228,22 @@ def test_a_sidecar_leaves_the_file_as_it_is(desk, terminal):
 
 def test_watermarks_alone(desk, terminal):
     source, out = desk.picture("png", size=LARGE), desk.path(".png")
-    (made,) = lines(terminal("watermark", "embed", source, "-o", out, "--id", "0123456789AB", "--json"))
-    assert made["id"] == "0123456789ab"
+    (made,) = lines(terminal("watermark", "embed", source, "-o", out, "--id", "0123456789ABCDEF", "--json"))
+    assert made["id"] == "0123456789abcdef"
     (found,) = lines(terminal("watermark", "read", out, "--json"))
     assert set(found) >= {"path", "found", "scheme", "id", "p_value", "details"}
-    assert (found["found"], found["id"], found["scheme"]) == (True, "0123456789ab", "io.assay.dwtdctsvd.1")
+    assert (found["found"], found["id"], found["scheme"]) == (True, "0123456789abcdef", "io.assay.hallmark.1")
     assert found["p_value"] < 1e-9
     both = lines(terminal("watermark", "read", out, desk.picture("png"), "--json", expect=3))
     assert [r["found"] for r in both] == [True, False]
     terminal("watermark", "read", out, desk.folder / "no.png", expect=4)
-    for wrong in ("0123", "0123456789zz", ""):
+    for wrong in ("0123", "0123456789ab", "0123456789abcdzz", ""):
         terminal("watermark", "embed", source, "-o", desk.path(".png"), "--id", wrong or "x", expect=2)
     terminal("watermark", "embed", source, "-o", source, expect=2)
     terminal("watermark", "embed", source, "-o", out, expect=2)
     assert terminal("watermark", "embed", source, "-o", out, "--force").out.strip() not in (
         "",
-        "0123456789ab",
+        "0123456789abcdef",
     )
 
 
@@ -407,7 +407,12 @@ def test_completion_scripts_are_printed_without_a_workspace(nowhere, shell):
 
 def test_plugins_and_version(nowhere):
     names = {(p["group"], p["name"]) for p in lines(nowhere("plugins", "--json"))}
-    assert {("assay.watermarks", "dwtdctsvd"), ("assay.logs", "sql"), ("assay.signers", "env")} <= names
+    assert {
+        ("assay.watermarks", "hallmark"),
+        ("assay.watermarks", "dwtdctsvd"),
+        ("assay.logs", "sql"),
+        ("assay.signers", "env"),
+    } <= names
     assert re.fullmatch(r"assay \d+\.\d+\.\d+\n", nowhere("--version").out)
 
 

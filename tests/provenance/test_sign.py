@@ -73,7 +73,7 @@ def test_a_capture_is_created_by_the_signer_with_its_source_type_and_its_mark(de
     assert actions["data"]["actions"][0]["digitalSourceType"] == f"{IPTC}digitalCapture"
     bindings = [a for a in manifest["assertions"] if a["label"].startswith("c2pa.soft-binding")]
     assert [b["created"] for b in bindings] == [True, True]
-    assert [b["data"]["alg"] for b in bindings] == ["io.assay.dwtdctsvd.1", "io.iscc.v0"]
+    assert [b["data"]["alg"] for b in bindings] == ["io.assay.hallmark.1", "io.iscc.v0"]
     values = [b["data"]["blocks"][0]["value"] for b in bindings]
     assert values[0] == signed.mark.id
     published = desk.workspace.fingerprinter.bindings(Media.still(np.asarray(darkroom.pixels(signed.out))))
@@ -189,7 +189,7 @@ def test_the_same_seed_and_time_give_the_same_mark(studio):
         desk.workspace.random = lambda n: bytes(range(n))
         marks.append(desk.sign_fully(desk.picture(size=LARGE), ledger=False).mark)
         desk.close()
-    assert marks[0] == marks[1] == type(marks[0])("io.assay.dwtdctsvd.1", "000102030405")
+    assert marks[0] == marks[1] == type(marks[0])("io.assay.hallmark.1", "0001020304050607")
 
 
 # ------------------------------------------------------------------------------------------- what it refuses
