@@ -25,15 +25,16 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cache, cached_property
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from alarms_code import likeliest, words_of
+from alarms_tables import SIGMAS, Tally, tables
+from unmarked import Pictures
 
 from assay.provenance.errors import AssayError
 from assay.provenance.media import Media, Samples
@@ -45,13 +46,11 @@ from assay.watermark.hallmark.pattern import Placement
 from assay.watermark.hallmark.read import ALARM, LOUD, SIZES, Attempt, Reader, Rendering
 from assay.watermark.hallmark.scheme import LEAST_SIDE, Hallmark
 from assay.watermark.hallmark.sync import REACH, Pose
-from assay.watermark.hallmark.voice import TRIES, Voice
-from assay.watermark.payload import PUBLIC_KEY, RATE_SIXTH, Bits, Payload, Soft
-from assay.watermark.trial.changes import Rng, at_most, encoded, jpeg, rotated, to_size
-from assay.watermark.trial.figures import Rate, upper_bound
+from assay.watermark.hallmark.voice import Voice
+from assay.watermark.payload import PUBLIC_KEY, Soft
+from assay.watermark.trial.changes import Rng, at_most, jpeg, to_size
 from assay.watermark.trial.methods import Method, open_method, present
-from assay.watermark.trial.photographs import find, load
-from assay.watermark.trial.table import Table
+from assay.watermark.trial.photographs import find
 
 GOALS = {"decodings": 100_000, "readings": 2_000, "failures": 2_000}
 """How many of each part are made."""
@@ -61,117 +60,14 @@ SHARES = (0.1, 0.15, 0.3, 0.4, 0.05)
 """How often each of the reader's sizes is drawn: small canvases cost less, and their coins are fewer."""
 FIXED = 100
 """Code words that the soft bits of each decoding are held against."""
-SIGMAS = (2, 3, 4, 5)
-"""Standard deviations beyond which fixed words are counted."""
 BIN = 0.25
 """Width of the bins of the likeliest word's agreement."""
-LEAST, MOST = 64, 1500
-"""Sides of crops in pixels."""
-DRAWN = 0.2
-"""Share of pictures that are drawn here."""
 FOREIGN = ("another key", "dwtdctsvd", "imwatermark-dwtDct", "imwatermark-dwtDctSvd", "imwatermark-rivaGan")
 """What unmarked pictures of every other reading carry."""
 FOREIGN_PIXELS = 400_000
 """Most pixels of a picture marked by another method."""
 ATTACKS = 8
 """Attacks on one marked picture."""
-_BATCH = 8  # words decoded at a time: their metrics stay in the processor's cache
-_LISTS = Path(__file__).parent / "photos"
-
-
-class Likeliest(Payload):
-    """The code without check bits: every decoding answers, with the likeliest of all words.
-
-    The trellis is Payload's with its branches in order of memory and half of them spared, since all generators
-    have both end bits; ``agrees`` says on given words that both decode alike.
-    """
-
-    def check(self, identifier: bytes) -> bytes:
-        """Return no bytes."""
-        return b""
-
-    def agrees(self, soft: Soft) -> bool:
-        """Return whether Payload's own decoder finds the same words."""
-        return bool((self._viterbi(soft) == Payload._viterbi(self, soft)).all())
-
-    @cached_property
-    def _branches(self) -> Soft:
-        assert all(g & 1 and g.bit_length() == max(self.generators).bit_length() for g in self.generators)
-        registers = np.arange(0, 1 << (max(self.generators).bit_length() - 1), 2, dtype=np.uint16)
-        rows = [np.bitwise_count(registers & np.uint16(g)) & 1 for g in self.generators]
-        return np.stack([1.0 - 2.0 * row for row in rows]).astype(np.float32)
-
-    def _viterbi(self, soft: Soft) -> Bits:
-        parts = [soft[top : top + _BATCH] for top in range(0, len(soft), _BATCH)]
-        return np.concatenate([self._part(part) for part in parts])
-
-    def _part(self, soft: Soft) -> Bits:
-        batch, steps, memory = len(soft), self.id_bits, max(self.generators).bit_length() - 1
-        half, wrap = 1 << (memory - 1), 6 * memory
-        branches = (soft.reshape(batch * steps, -1) @ self._branches).reshape(batch, steps, half)
-        order = np.arange(-wrap, steps + wrap) % steps
-        metric = np.zeros((batch, 2 * half), np.float32)
-        choices = _choices(len(order), batch, 2 * half)
-        even, odd, low, high = (np.empty((batch, half), np.float32) for _ in range(4))
-        for row, step in enumerate(order):
-            branch = branches[:, step]
-            np.copyto(even, metric[:, 0::2])
-            np.copyto(odd, metric[:, 1::2])
-            for side, sign in ((slice(half), 1), (slice(half, None), -1)):
-                (np.add if sign > 0 else np.subtract)(even, branch, out=low)
-                (np.subtract if sign > 0 else np.add)(odd, branch, out=high)
-                np.greater(high, low, out=choices[row, :batch, side])
-                np.maximum(high, low, out=metric[:, side])
-        state, rows = metric.argmax(axis=1), np.arange(batch)
-        decided = np.empty((len(order), batch), np.uint8)
-        for row in range(len(order) - 1, -1, -1):
-            decided[row] = state >> (memory - 1)
-            state = ((state << 1) & (2 * half - 1)) | choices[row, rows, state]
-        return decided[wrap : wrap + steps].T
-
-
-@cache
-def _choices(steps: int, batch: int, states: int) -> NDArray[np.bool_]:
-    return np.empty((steps, batch, states), np.bool_)
-
-
-@cache
-def likeliest(length: int) -> Likeliest:
-    """Return the code, without its check, of so many information bits; no key is in it."""
-    return Likeliest(length, 0, RATE_SIXTH)
-
-
-@cache
-def _rows(length: int) -> Soft:
-    """Return the code words of single information bits, (length, coded bits): the code is linear."""
-    units = np.packbits(np.eye(length, dtype=np.uint8), axis=1)
-    return np.stack([likeliest(length).encode(unit.tobytes().hex()) for unit in units]).astype(np.float32)
-
-
-def words_of(voice: Voice, count: int, rng: Rng) -> Soft:
-    """Return antipodal code words of random identifiers, (count, coded bits)."""
-    ids = [rng.bytes(voice.id_bits // 8) for _ in range(count)]
-    bits = np.unpackbits(np.frombuffer(b"".join(i + voice.payload.check(i) for i in ids), np.uint8))
-    information = bits.reshape(count, -1).astype(np.float32)
-    return 1 - 2 * (information @ _rows(information.shape[1]) % 2)
-
-
-@dataclass
-class Tally:
-    """Counts and extremes by name; what is added under one name only ever grows."""
-
-    done: int = 0
-    pieces: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    most: dict[str, float] = field(default_factory=dict)
-
-    def add(self, name: str, value: float = 1) -> None:
-        """Add to a count."""
-        self.counts[name] += value  # type: ignore[assignment]
-
-    def reach(self, name: str, value: float) -> None:
-        """Raise an extreme."""
-        self.most[name] = max(value, self.most.get(name, -math.inf))
 
 
 @dataclass
@@ -236,141 +132,6 @@ class Watched(Reader):
         for attempt in super()._attempts(pixels):
             self.seen.append(attempt)  # type: ignore[attr-defined]
             yield attempt
-
-
-# ------------------------------------------------------------------------------------------- pictures
-
-
-def grating(rng: Rng, side: int) -> Samples:
-    """Return a sum of up to three waves, some with a whole number of periods a tile."""
-    down, across = np.mgrid[:side, :side]
-    plane = np.zeros((side, side))
-    for _ in range(rng.integers(1, 4)):
-        exact = rng.random() < 0.5
-        u, v = rng.integers(-8, 9, 2) / 32 if exact else rng.uniform(-0.3, 0.3, 2)
-        wave = np.cos(2 * np.pi * (u * down + v * across + rng.random()))
-        plane += np.sign(wave) if rng.random() < 0.3 else wave
-    return _grey(128 + plane * rng.uniform(5, 60))
-
-
-def tiling(rng: Rng, side: int) -> Samples:
-    """Return one small picture repeated, often at the pattern's own periods."""
-    period = int(rng.choice([4, 8, 16, 24, 32, 64, 128, 256, int(rng.integers(5, 200))]))
-    if rng.random() < 0.3:
-        cell = np.indices((period, period)).sum(0) * 2 // period % 2 * 200.0 + 20
-    else:
-        cell = rng.normal(128, rng.uniform(5, 70), (period, period))
-    count = -(-side // period)
-    return _grey(np.tile(cell, (count, count))[:side, :side])
-
-
-def page(rng: Rng, side: int) -> Samples:
-    """Return lines of made-up words."""
-    image = Image.new("RGB", (side, side), "white" if rng.random() < 0.7 else "black")
-    draw = ImageDraw.Draw(image)
-    size = int(rng.integers(9, 30))
-    font, ink = ImageFont.load_default(size), tuple(int(n) for n in rng.integers(0, 256, 3))
-    for top in range(0, side, int(size * 1.3)):
-        letters = rng.choice(list("etaoin shrdlu "), int(side / size * 2))
-        draw.text((8, top), "".join(letters), ink, font)
-    return np.asarray(image)
-
-
-def chart(rng: Rng, side: int) -> Samples:
-    """Return bars, lines and a grid."""
-    image = Image.new("RGB", (side, side), "white")
-    draw = ImageDraw.Draw(image)
-    step = int(rng.choice([16, 32, int(rng.integers(10, 100))]))
-    for place in range(0, side, step):
-        draw.line((place, 0, place, side), "silver")
-        draw.line((0, place, side, place), "silver")
-        colour = tuple(int(n) for n in rng.integers(0, 256, 3))
-        draw.rectangle((place, int(rng.integers(0, side)), place + step // 2, side), colour)
-    draw.line([(n, int(rng.integers(0, side))) for n in range(0, side, step)], "black", 3)
-    return np.asarray(image)
-
-
-def ground(rng: Rng, side: int) -> Samples:
-    """Return a flat or sloping ground, with noise or without."""
-    plane = np.full((side, side), rng.uniform(0, 255))
-    plane += np.linspace(0, rng.uniform(-100, 100), side)[:, None] * (rng.random() < 0.6)
-    plane += rng.normal(0, rng.uniform(0, 20), (side, side)) * (rng.random() < 0.6)
-    return _grey(plane)
-
-
-def _grey(plane: NDArray[np.float64]) -> Samples:
-    return np.repeat(np.clip(np.round(plane), 0, 255).astype(np.uint8)[..., None], 3, 2)
-
-
-DRAWINGS: tuple[Callable[[Rng, int], Samples], ...] = (grating, tiling, page, chart, ground)
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Unmarked pictures of two sorts of folders, and drawn ones."""
-
-    photos: Sequence[Path]
-    negatives: Sequence[Path]
-
-    @cached_property
-    def kinds(self) -> dict[str, str]:
-        """What the pictures of the lists show, by the digest in their file names."""
-        entries = json.loads((_LISTS / "negatives.json").read_text())["photographs"]
-        return {entry["sha256"][:12]: entry["kind"] for entry in entries}
-
-    def draw(self, rng: Rng) -> tuple[str, Samples]:
-        """Return a picture cut and changed at random, and its kind."""
-        if rng.random() < DRAWN:
-            kind = DRAWINGS[rng.integers(len(DRAWINGS))]
-            side = SIDE if rng.random() < 0.5 else int(rng.integers(LEAST, MOST))
-            picture = kind(rng, side)
-            # At the canonical size, and not resampled, the periods stay those of the tiles.
-            return f"drawn: {kind.__name__}", picture if side == SIDE else passed(picture, rng)
-        files = self.negatives if rng.random() < 0.6 or not self.photos else self.photos
-        while True:
-            path = files[int(rng.integers(len(files)))]
-            try:
-                picture = load(path)
-            except AssayError:  # not for us to judge: another is drawn
-                continue
-            if min(picture.shape[:2]) >= LEAST:
-                break
-        kind_of = self.kinds.get(path.stem.rpartition("__")[2], "photograph")
-        return kind_of, passed(cut(picture, rng), rng)
-
-
-def cut(picture: Samples, rng: Rng) -> Samples:
-    """Return a random crop, of a random size, of a picture at a random size."""
-    if rng.random() < 0.5:
-        picture = at_most(picture, int(math.exp(rng.uniform(math.log(1e5), math.log(4e6)))))
-    height, width = picture.shape[:2]
-    if min(height, width) < LEAST:
-        return to_size(picture, max(LEAST, width), max(LEAST, height))
-    tall, wide = (
-        min(side, int(math.exp(rng.uniform(math.log(LEAST), math.log(MOST))))) for side in (height, width)
-    )
-    top, left = int(rng.integers(0, height - tall + 1)), int(rng.integers(0, width - wide + 1))
-    return np.ascontiguousarray(picture[top : top + tall, left : left + wide])
-
-
-def passed(picture: Samples, rng: Rng) -> Samples:
-    """Return a picture after what happens on the way: another size, a turn, a codec, or none of these."""
-    if rng.random() < 0.4:
-        factor = math.exp(rng.uniform(math.log(0.5), math.log(1.6)))
-        stretch = math.exp(rng.uniform(-0.1, 0.1)) if rng.random() < 0.3 else 1.0
-        height, width = picture.shape[:2]
-        picture = to_size(
-            picture, max(LEAST, width * factor * stretch), max(LEAST, height * factor / stretch)
-        )
-    picture = np.rot90(picture, int(rng.integers(4)))
-    if rng.random() < 0.5:
-        picture = picture[:, ::-1]
-    if rng.random() < 0.2:
-        picture = rotated(float(rng.uniform(-15, 15)))(np.ascontiguousarray(picture), rng)
-    if rng.random() < 0.6:
-        form = "WEBP" if rng.random() < 0.3 else "JPEG"
-        picture = encoded(form, int(rng.integers(20, 96)))(np.ascontiguousarray(picture), rng)
-    return np.ascontiguousarray(picture)
 
 
 # ---------------------------------------------------------------------------------------------- parts
@@ -515,147 +276,6 @@ def failures(pictures: Pictures, bits: int, rng: Rng, tally: Tally) -> int:
 
 
 PARTS = {"decodings": decodings, "readings": readings, "failures": failures}
-
-
-# --------------------------------------------------------------------------------------------- report
-
-
-def tables(tallies: dict[str, Tally], bits: int) -> list[Table]:
-    """Return what was counted."""
-    found = [_alarms(tallies, bits), _calibration(tallies["decodings"]), _likeliest(tallies, bits)]
-    return [*found, _kinds(tallies), _costs(tallies)]
-
-
-def _alarms(tallies: dict[str, Tally], bits: int) -> Table:
-    free, read, failed = (tallies[part] for part in PARTS)
-    foreign = sum(int(n) for name, n in read.counts.items() if name.startswith("readings, marked"))
-    rows = []
-    for told, hits, of in (
-        ("readings, found", read.counts["found"], read.done),
-        ("– of these on pictures with another mark", None, foreign),
-        ("hypotheses of readings, decoded: valid", read.counts["valid"], _decoded(read)),
-        ("decodings without gates: valid", free.counts["valid"], free.done),
-        (
-            "decodings, any word, p < 1e-9",
-            free.counts["under the alarm"] + read.counts["under the alarm"],
-            free.done + _decoded(read),
-        ),
-        (
-            "marked, failing decodings: wrong but valid",
-            failed.counts["aligned, wrong but valid"],
-            failed.done,
-        ),
-        (
-            "marked, attacked, read: wrong identifier",
-            failed.counts["readings, wrong"],
-            int(failed.counts["readings"]),
-        ),
-    ):
-        bound = f"{upper_bound(Rate(int(hits), of)):.2g}" if hits is not None and of else "–"
-        rows.append((told, f"{of:,}", "–" if hits is None else str(int(hits)), bound))
-    least = read.most.get("least p", 0.0)
-    note = (
-        f"Least p-value of any reading: 1e-{least:.1f}. Most hypotheses of one key: {_most(read)} of TRIES = {TRIES}. "
-        f"A word that is not valid passes p < 1e-9 by chance in at most one decoding of {2**32 * 1e-9 / TRIES:.2g}: "
-        "its bound counts 2^64 words, not 2^96."
-    )
-    return Table(f"False alarms, {bits} bits", ("counted", "of", "hits", "95 % bound"), tuple(rows), (note,))
-
-
-def _decoded(tally: Tally) -> int:
-    return sum(int(n) for name, n in tally.counts.items() if name.startswith("decodings, "))
-
-
-def _most(tally: Tally) -> int:
-    return int(tally.most.get("hypotheses of one reading", 0))
-
-
-def _calibration(tally: Tally) -> Table:
-    pairs = tally.counts["fixed"]
-    rows = []
-    for sigma in SIGMAS:
-        expected = pairs * math.erfc(sigma / math.sqrt(2)) / 2
-        above, below = tally.counts[f"above {sigma}"], tally.counts[f"below -{sigma}"]
-        rows.append((f"{sigma}", f"{expected:,.1f}", f"{above:,}", f"{below:,}"))
-    square = tally.counts["fixed squared"] / max(1, pairs)
-    note = f"{pairs:,} pairs; mean square {square:.4f}; largest magnitude {tally.most.get('fixed', 0):.2f}."
-    header = ("standard deviations", "expected of a normal", "above", "below the negative")
-    return Table("Agreement of fixed code words", header, tuple(rows), (note,))
-
-
-def _likeliest(tallies: dict[str, Tally], bits: int) -> Table:
-    free, read = tallies["decodings"], tallies["readings"]
-    words = (bits + 32) * math.log(2)
-    edges = sorted({float(n.split()[1]) for t in (free, read) for n in t.counts if _is_bin(n)})
-    rows = []
-    for edge in edges:
-        shares = []
-        for tally in (free, read):
-            beyond = sum(n for name, n in tally.counts.items() if _is_bin(name) and float(name[10:]) >= edge)
-            shares.append(f"{beyond / max(1, _decoded(tally)):.3g}")
-        bound = math.exp(min(0.0, words - edge**2 / 2))
-        rows.append((f"{edge:.2f}", *shares, f"{bound:.3g}"))
-    tops = ", ".join(f"{t.most.get('agreement', 0):.2f}" for t in (free, read))
-    header = ("agreement at least", "share of decodings", "of hypotheses of readings", "union bound")
-    return Table(f"Agreement of the likeliest word; largest {tops}", header, tuple(rows))
-
-
-def _is_bin(name: str) -> bool:
-    return name.startswith("agreement ")
-
-
-def _kinds(tallies: dict[str, Tally]) -> Table:
-    free, read = tallies["decodings"], tallies["readings"]
-    kinds = {n.partition(", ")[2] for t in (free, read) for n in t.counts if n.startswith(PARTS_OF_KINDS)}
-    rows = []
-    for kind in sorted(kinds):
-        pairs = free.counts[f"fixed, {kind}"]
-        most = max(t.most.get(f"agreement, {kind}", 0.0) for t in (free, read))
-        rows.append(
-            (
-                kind,
-                f"{int(read.counts[f'readings, {kind}']):,}",
-                f"{int(free.counts[f'decodings, {kind}'] + read.counts[f'decodings, {kind}']):,}",
-                f"{most:.2f}" if most else "–",
-                f"{free.counts[f'fixed squared, {kind}'] / pairs:.3f}" if pairs else "–",
-                f"{int(free.counts[f'loud, {kind}'] + read.counts[f'loud, {kind}'])}",
-            )
-        )
-    header = ("kind", "readings", "decodings", "largest agreement", "mean square of fixed words", "past LOUD")
-    return Table("By kind of picture", header, tuple(rows))
-
-
-PARTS_OF_KINDS = ("decodings, ", "readings, ")
-
-
-def _costs(tallies: dict[str, Tally]) -> Table:
-    free, read = tallies["decodings"], tallies["readings"]
-    timed = max(1, read.counts["timed"])
-    mean = free.counts["loudness"] / max(1, free.done)
-    spread = math.sqrt(max(0.0, free.counts["loudness squared"] / max(1, free.done) - mean**2))
-    rows = (
-        ("crops, keys of the decodings", f"{int(free.counts['crops']):,}, {int(free.counts['keys']):,}"),
-        ("crops in which nothing at all is heard", f"{int(free.counts['coinless']):,}"),
-        (
-            "words decoded alike by the reader's decoder",
-            f"{free.counts['decoded alike']:,} of {free.counts['decoded twice']:,}",
-        ),
-        (
-            "loudness: mean, standard deviation, most",
-            f"{mean:.3f}, {spread:.3f}, {free.most.get('loudness', 0):.2f}",
-        ),
-        ("decodings past LOUD", f"{free.counts['loud']:,} ({free.counts['loud'] / max(1, free.done):.2%})"),
-        ("hypotheses past CLEAR, a reading", f"{read.counts['before the gate'] / max(1, read.done):.2f}"),
-        ("– of these past LOUD", f"{read.counts['loud']:,} of {int(read.counts['before the gate']):,}"),
-        ("highest score of a search", f"{read.most.get('score', 0):.2f}"),
-        ("a reading with one key, seconds", f"{read.counts['seconds'] / timed:.2f}"),
-        (
-            "– of the processor, mean and most",
-            f"{read.counts['processor seconds'] / timed:.2f}, "
-            f"{read.most.get('processor seconds', 0):.2f} ({int(timed)} timed)",
-        ),
-    )
-    return Table("Gates and costs", ("", ""), rows)
 
 
 # ------------------------------------------------------------------------------------------------ run
