@@ -5,7 +5,8 @@
 Each photograph is marked. Intact it then goes through the passages of INTACT, and every hole is false. With an
 ellipse the shape of a face pasted into it, of another photograph of the list, at one of SHARES of the side of a square
 of the picture's area, it goes through those of PASTED: a hit is a hole that covers at least COVERED of the ellipse's
-box, a stray hole one that does not touch it. Rates stand with their 95 % intervals (Wilson). A photograph whose mark
+box, a stray hole one that does not touch it. What is pasted shows something: its luma has a standard deviation of at
+least DETAIL, as faces have; a plain patch is silent to the mark, and no hole. Rates stand with their 95 % intervals (Wilson). A photograph whose mark
 is no longer read after a passage is counted as lost, not as intact or missed.
 """
 
@@ -29,6 +30,7 @@ from assay.provenance.protocols import LocatingWatermark
 from assay.watermark.trial.attacks import ATTACKS, generator
 from assay.watermark.trial.changes import at_most, in_turn, jpeg, resized, to_size
 from assay.watermark.trial.figures import Rate
+from assay.watermark.trial.filters import luma
 from assay.watermark.trial.photographs import find, load, seed_of
 
 CHANGES = {name: attack.change for name, attack in ATTACKS.items()} | {
@@ -39,6 +41,8 @@ INTACT = ("none", "jpeg60", "resize0.5", "crop50", "rot5", "rot5in", "social")
 PASTED = ("none", "jpeg75", "resize0.5+jpeg75", "social")
 SHARES = (0.15, 0.2, 0.3)
 COVERED = 0.25
+DETAIL, LOOKS = 12.0, 20
+"""Least standard deviation in grey levels of what is pasted, and places looked at to find it (else the best)."""
 PIXELS = 3_000_000
 """Photographs are reduced to so many pixels, that the passages take less time; the mark's canvas is 0.4 million."""
 _ASPECT = 1.4  # a face is higher than wide
@@ -70,14 +74,26 @@ def pasted(
     top, left = int(rng.integers(0, height - tall + 1)), int(rng.integers(0, width - wide + 1))
     if stranger.shape[0] < tall or stranger.shape[1] < wide:
         stranger = to_size(stranger, max(wide, stranger.shape[1]), max(tall, stranger.shape[0]))
-    row = int(rng.integers(0, stranger.shape[0] - tall + 1))
-    column = int(rng.integers(0, stranger.shape[1] - wide + 1))
+    part = _detailed(stranger, tall, wide, rng)
     down, across = np.ogrid[-1 : 1 : tall * 1j, -1 : 1 : wide * 1j]
     inside = (down**2 + across**2 <= 1)[..., None]
     changed = picture.copy()
-    part = changed[top : top + tall, left : left + wide]
-    part[:] = np.where(inside, stranger[row : row + tall, column : column + wide], part)
+    covered = changed[top : top + tall, left : left + wide]
+    covered[:] = np.where(inside, part, covered)
     return changed, (left / width, top / height, wide / width, tall / height)
+
+
+def _detailed(picture: Samples, tall: int, wide: int, rng: np.random.Generator) -> Samples:
+    """Return the first of some parts of a picture that shows something, or the one that shows most."""
+    parts = []
+    for _ in range(LOOKS):
+        row = int(rng.integers(0, picture.shape[0] - tall + 1))
+        column = int(rng.integers(0, picture.shape[1] - wide + 1))
+        part = picture[row : row + tall, column : column + wide]
+        parts.append((float(luma(part).std()), part))
+        if parts[-1][0] >= DETAIL:
+            break
+    return max(parts, key=lambda found: found[0])[1]
 
 
 def shared(one: Box, other: Box) -> float:

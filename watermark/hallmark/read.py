@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay.provenance.mark import Frame, Mark, Reading
+from assay.provenance.mark import Extent, Frame, Mark, Reading
 from assay.provenance.media import Samples
 from assay.watermark.hallmark.canvas import SIDE, Plane, canonical_shape, luma, side_of
 from assay.watermark.hallmark.hearing import Heard, laid_out
@@ -16,7 +16,7 @@ from assay.watermark.hallmark.pattern import PERIOD
 from assay.watermark.hallmark.spectrum import Spectrum
 from assay.watermark.hallmark.sync import Finder, Pose
 from assay.watermark.hallmark.voice import Voice
-from assay.watermark.hallmark.where import Extent, extent, ground
+from assay.watermark.hallmark.where import extent, ground
 
 ALARM = 1e-9
 """Largest p-value at which an identifier is reported."""
@@ -126,8 +126,8 @@ class Reader:
         if not found:
             return None
         voice, pose, rendering = found.attempt.voice, found.attempt.pose, found.attempt.rendering
-        heard = by_network(rendering.plane) * ground(rendering.plane)
-        said = _laid_out(voice, pose, heard, rendering.plane)
+        heard, cover = by_network(rendering.plane), ground(rendering.plane)
+        said = _laid_out(voice, pose, heard, rendering.plane, cover)
         return extent(said, voice.payload.encode(found.id), pose, rendering.plane.shape)
 
     def _attempts(self, pixels: Samples) -> Iterator[Attempt]:
@@ -158,13 +158,14 @@ class Reader:
                     break
                 if search is not Finder.search_upright:
                     pose = voice.finder.refined(spectrum, pose)
-                said = _laid_out(voice, pose, rendering.heard, rendering.plane)
+                everywhere = np.ones_like(rendering.plane)
+                said = _laid_out(voice, pose, rendering.heard, rendering.plane, everywhere)
                 yield Attempt(voice, pose, rendering, said)
 
 
-def _laid_out(voice: Voice, pose: Pose, heard: Plane, plane: Plane) -> Heard:
-    """Return what the tiles say in a pose."""
-    (turned, light, cover), start = laid_out(pose, (heard, plane, np.ones_like(plane)))
+def _laid_out(voice: Voice, pose: Pose, heard: Plane, plane: Plane, cover: Plane) -> Heard:
+    """Return what the tiles say in a pose; ``cover`` is 1 where there is a picture, 0 elsewhere."""
+    (turned, light, cover), start = laid_out(pose, (heard, plane, cover))
     return Heard.of(voice.pattern, turned, light, cover, start)
 
 

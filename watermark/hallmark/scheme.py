@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assay.provenance.errors import LimitError, UsageError
-from assay.provenance.mark import Reading
+from assay.provenance.mark import Extent, Reading
 from assay.provenance.media import Media
 from assay.watermark.hallmark.canvas import Plane, canonical_shape, luma, side_of
 from assay.watermark.hallmark.listener import by_rule
@@ -16,7 +16,6 @@ from assay.watermark.hallmark.mask import amplitude
 from assay.watermark.hallmark.pattern import Placement
 from assay.watermark.hallmark.read import Reader
 from assay.watermark.hallmark.voice import Voice
-from assay.watermark.hallmark.where import Extent
 from assay.watermark.hallmark.write import added, drawn, worn
 from assay.watermark.payload import PUBLIC_KEY, Bits
 

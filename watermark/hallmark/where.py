@@ -18,9 +18,9 @@ WINDOWS = (2, 3)
 """Tiles a side of the squares that are judged together."""
 ODDS = math.log(10_000)
 """Logarithm of the likelihood ratio at which a place is said to carry the mark, or not to."""
-COVERED = 0.6
-"""Share of a tile that must lie in the picture."""
-DOUBT = 0.6
+COVERED = 0.9
+"""Share of a tile that must lie in the picture: of one that is cut the content's sign may have changed."""
+DOUBT = 0.75
 """Share of the mean loudness that the mark is granted where it may be fainter than elsewhere."""
 FEWEST = 2
 """Fewest adjoining tiles that make a hole."""
