@@ -122,8 +122,9 @@ def canvas(picture: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarr
     """Luma, (h, w) in 0..255, at the canvas scale of a picture of that many rows and columns."""
     rows, columns = size or picture.shape[:2]
     scale = (640 if rows * columns >= 130_000 else 320) / sqrt(rows * columns)
+    scale = min(scale, 4096 / max(rows, columns))
     luma = picture[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    height, width = (min(4096, round(side * scale)) for side in luma.shape)
+    height, width = (max(1, round(side * scale)) for side in luma.shape)
     return np.asarray(Image.fromarray(luma).resize((width, height), Image.Resampling.LANCZOS))
 
 

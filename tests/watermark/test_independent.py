@@ -49,7 +49,7 @@ def test_the_vector_of_the_page():
     assert np.array_equal(page.decode(1.0 - 2.0 * code), information)
 
     def figures(line: str) -> list[float]:
-        return [float(one) for one in re.findall(r"-?\d+\.?\d*", line.split(";")[0].split("tile")[0])]
+        return [float(one) for one in re.findall(r"-?\d+\.?\d*", line.split("…")[0])]
 
     tones, phases = key.tones()
     assert tones[:4].ravel().tolist() == figures(told["tones"])
@@ -60,6 +60,12 @@ def test_the_vector_of_the_page():
     assert key.places()[1, :4].tolist() == figures(told["places"].split("; ")[1])
     assert key.directions()[:2].ravel() == pytest.approx(figures(told["directions"]), abs=1e-6)
     assert list(key.placement(identifier)) == figures(told["placement"])
+    numbers, here = key.signs()[0] * (1.0 - 2.0 * code[key.places()[0]]), np.arange(4)
+    angles = [2 * np.pi * column * here / 32 for _, column in page.bins()]
+    tile = sum(numbers[d] * np.cos(angle) - numbers[d + 88] * np.sin(angle) for d, angle in enumerate(angles))
+    assert tile / np.sqrt(88) == pytest.approx(figures(told["tile"]), abs=2e-6)
+    sync = np.cos(2 * np.pi * tones[:, 1:] * here / 1024 + phases[:, None]).sum(0) / np.sqrt(100)
+    assert sync == pytest.approx(figures(told["sync"]), abs=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +116,12 @@ def test_all_eight_placements_of_small_pictures(photo):
         assert found.placement == key.placement(bytes.fromhex(identifier))
 
 
-def test_a_picture_wider_than_the_period(photo, saved):
-    """Two photographs side by side: the canvas is 1594 columns wide, and the tiles are summed over periods."""
-    picture = np.hstack([photo("coffee.png")[100:300], photo("rocket.jpg")[200:400]])
-    assert page.canvas(picture).shape[1] > page.PERIOD
+@pytest.mark.parametrize(("times", "columns"), [(1, 1594), (12, 4096)])
+def test_strips(photo, saved, times, columns):
+    """Wider than the period, tiles are summed over periods; the longest canvas has less area than others."""
+    pair = np.hstack([photo("coffee.png")[100:300], photo("rocket.jpg")[200:400]])
+    turns = [pair, pair[:, ::-1], pair[::-1], pair[::-1, ::-1]]
+    picture = np.hstack([turns[number % 4] for number in range(times)])
+    assert page.canvas(picture).shape[1] == columns
     found = page.read(saved(marked(picture, "0f1e2d3c4b5a6978", SECRET), quality=75), page.Key(SECRET))
     assert found.identifier == "0f1e2d3c4b5a6978"
