@@ -247,6 +247,42 @@ def test_watermarks_alone(desk, terminal):
     )
 
 
+def test_keys_of_marks_are_made_named_and_never_shown(desk, terminal):
+    source, out, key = desk.picture("png", size=LARGE), desk.path(".png"), desk.path(".key")
+    made = terminal("keys", "mark", key)
+    secret = key.read_text()
+    assert stat.S_IMODE(key.stat().st_mode) == 0o400
+    assert made.out == f"file:{key}\n"
+    terminal("keys", "mark", key, expect=5)
+    uri, told = f"file:{key}", made.err
+    told += terminal("watermark", "embed", source, "-o", out, "--key", uri, "--id", "00112233aabbccdd").err
+    (found,) = lines(terminal("watermark", "read", out, "--key", "public:", "--key", uri, "--json"))
+    assert (found["id"], found["aligned"]) == ("00112233aabbccdd", True)
+    assert "no mark" in terminal("watermark", "read", out, "--scheme", "hallmark", expect=3).out
+    settings = desk.workspace.home / "assay.toml"
+    settings.write_text(settings.read_text() + f'mark_keys = ["{uri}"]\n')
+    shown = terminal("watermark", "read", out).out
+    assert "00112233aabbccdd  p=" in shown
+    assert "io.assay.hallmark.1" in shown
+    told += shown + terminal("config", "show").out + terminal("keys", "show", "--json").out
+    terminal(
+        "watermark", "embed", source, "-o", desk.path(".png"), "--scheme", "rivagan", "--key", uri, expect=2
+    )
+    told += terminal("watermark", "read", out, "--key", secret, expect=2).err
+    terminal("watermark", "read", out, "--known", "--key", uri, expect=2)
+    assert secret not in told
+
+
+def test_a_picture_too_small_for_a_mark_is_said_to_be(desk, terminal):
+    small, out = desk.picture(), desk.path()
+    (signed,) = lines(terminal("sign", small, "-o", out, "--json"))
+    assert signed["mark"] is None
+    assert any("too small for a mark" in note for note in signed["notes"])
+    assert "too small" in terminal("sign", small, "-o", desk.path()).out
+    assert "too small" in terminal("watermark", "embed", small, "-o", desk.path(), expect=4).err
+    assert "no mark (too small)" in terminal("watermark", "read", small, expect=3).out
+
+
 def test_the_ledger_is_appended_searched_and_checked(desk, terminal):
     signed = desk.sign_fully(desk.picture(size=LARGE))
     other = desk.picture(name="coffee", size=LARGE)
