@@ -10,8 +10,12 @@ import click
 from assay.cli.door import console, emit, json_option, open_workspace, outputs, progress, talk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from assay.provenance.claim import Claim
-    from assay.provenance.workspace import SignOptions
+    from assay.provenance.sign import Signed
+    from assay.provenance.workspace import SignOptions, Workspace
+    from assay.watermark.forecast import Outlook
 
 FILE = click.Path(path_type=Path)
 
@@ -53,6 +57,9 @@ FILE = click.Path(path_type=Path)
     type=click.Choice(["", "allowed", "notAllowed", "constrained"]),
     help="May it be used for training?",
 )
+@click.option(
+    "--forecast", is_flag=True, help="Say what will still be readable where the picture is published."
+)
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @json_option
 @click.pass_context
@@ -60,7 +67,7 @@ def sign(
     ctx: click.Context, sources: tuple[Path, ...], out: Path, source_type: str, generator: str, title: str,
     ingredients: tuple[Path, ...], parent: Path | None, edit: str, no_watermark: bool, scheme: str | None,
     no_ledger: bool, no_disclosure: bool, tsa: str | None, key: str | None, chain: Path | None, sidecar: bool,
-    remote_url: str, training_mining: str, force: bool, as_json: bool,
+    remote_url: str, training_mining: str, forecast: bool, force: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Watermark, sign and log files. The input is never touched; on any error there is no output.
 
@@ -100,7 +107,7 @@ def sign(
         overwrite=force,
     )
     pairs = outputs(sources, out)
-    ctx.exit(_sign_all(ctx, pairs, claim, options, as_json))
+    ctx.exit(_sign_all(ctx, pairs, claim, options, forecast, as_json))
 
 
 def _sign_all(
@@ -108,6 +115,7 @@ def _sign_all(
     pairs: list[tuple[Path, Path]],
     claim: Claim,
     options: SignOptions,
+    forecast: bool,
     as_json: bool,
 ) -> int:
     from assay.cli.failure import say
@@ -119,6 +127,7 @@ def _sign_all(
         for source, target in pairs:
             try:
                 signed = workspace.sign_file(source, target, claim, options)
+                outlooks = _forecast(workspace, signed, options) if forecast else None
             except AssayError as error:
                 say(error)
                 code = max(code, error.exit_code)
@@ -126,11 +135,32 @@ def _sign_all(
             finally:
                 advance()
             if as_json:
-                emit(signed.to_json())
+                told = {} if outlooks is None else {"forecast": [each.to_json() for each in outlooks]}
+                emit({**signed.to_json(), **told})
             else:
                 from assay.cli.show import show_signed
 
                 show_signed(signed, console())
+                if outlooks:
+                    from assay.cli.forecast import show_forecast
+
+                    show_forecast("forecast", outlooks)
+                elif forecast:
+                    talk(ctx, "no forecast: there is neither a mark nor an entry with a picture")
             if signed.development:
                 talk(ctx, "note: signed with a development certificate, which nobody else trusts")
     return code
+
+
+def _forecast(workspace: Workspace, signed: Signed, options: SignOptions) -> Sequence[Outlook]:
+    """Try what will outlast publication; nothing where there is nothing to try it on."""
+    from assay.cli.forecast import forecast_of
+    from assay.provenance.files.sniff import open_asset
+    from assay.provenance.media import Kind
+
+    asset, stream = open_asset(signed.out, workspace.limits)
+    stream.close()
+    if asset.kind is not Kind.IMAGE or not (signed.mark or signed.receipt):
+        return ()
+    scheme = workspace.watermark(options.watermark) if signed.mark else None
+    return forecast_of(signed.out, signed.mark, scheme, workspace.fingerprinter if signed.receipt else None)

@@ -23,6 +23,7 @@ watermark = LazyGroup(
     lazy={
         "embed": ("assay.cli.watermark:embed", "Hide an identifier in a picture."),
         "read": ("assay.cli.watermark:read", "Read identifiers, or say that there is none."),
+        "forecast": ("assay.cli.forecast:forecast", "Say what will outlast publication."),
         "bench": ("assay.cli.bench:bench", "Try schemes and their peers on photographs of yours."),
     },
 )
@@ -67,7 +68,7 @@ def embed(
     from assay.provenance.subject import Subject
 
     refuse_same_file(source, out)
-    (mark,) = _schemes(ctx, scheme, (key,) if key else (), writing=True)
+    (mark,) = open_schemes(ctx, scheme, (key,) if key else (), writing=True)
     digits = mark.id_bits // 4
     chosen = (identifier or secrets.token_hex((digits + 1) // 2)[:digits]).lower()
     if len(chosen) != digits or any(c not in "0123456789abcdef" for c in chosen):
@@ -127,13 +128,15 @@ def read(
 
     if known and (scheme or keys):
         raise UsageError("--known looks for others' marks, which have neither --scheme nor --key")
-    marks: Any = load_plugin("assay.knownmarks", "imwatermark")() if known else _schemes(ctx, scheme, keys)
+    marks: Any = (
+        load_plugin("assay.knownmarks", "imwatermark")() if known else open_schemes(ctx, scheme, keys)
+    )
     codes = {0}
     for path in paths:
         try:
             with Subject.open(path) as subject:
                 media = subject.picture().media
-                reading: Reading = marks.read(media)[0] if known else _first(marks, media)
+                reading: Reading = marks.read(media)[0] if known else first_found(marks, media)[1]
         except AssayError as error:
             say(error)
             codes.add(error.exit_code)
@@ -143,7 +146,7 @@ def read(
     ctx.exit(next(c for c in (5, 4, 3, 0) if c in codes))
 
 
-def _schemes(
+def open_schemes(
     ctx: click.Context, name: str | None, uris: tuple[str, ...], *, writing: bool = False
 ) -> list[Watermark]:
     """Open the schemes to use under the keys given; what is not given, the workspace says, if there is one."""
@@ -166,14 +169,14 @@ def _schemes(
     return [open_watermark(each, keys, reading=True) for each in names]
 
 
-def _first(schemes: list[Watermark], media: Any) -> Reading:
-    """Return the first scheme's reading that found a mark; where none did, the first scheme's."""
+def first_found(schemes: list[Watermark], media: Any) -> tuple[Watermark, Reading]:
+    """Return the first scheme that found a mark, and its reading; where none did, the first scheme's."""
     readings = []
     for scheme in schemes:
         readings.append(scheme.read(media))
         if readings[-1].found:
-            return readings[-1]
-    return readings[0]
+            return scheme, readings[-1]
+    return schemes[0], readings[0]
 
 
 def _show(path: Path, reading: Reading, as_json: bool) -> None:

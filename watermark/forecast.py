@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from assay.provenance.entry import Recovery
+from assay.provenance.errors import ConfigurationError
 from assay.provenance.mark import Mark
 from assay.provenance.media import Media
 from assay.provenance.protocols import Fingerprinter, Watermark
@@ -15,7 +16,7 @@ from assay.watermark.trial.changes import at_most, at_most_wide, in_turn, jpeg
 PIXELS = 4_000_000
 """Pixels to which a larger picture is reduced first: platforms publish no more, and small pictures fare worse."""
 SECONDS = 8.0
-"""Seconds after which no further passage is begun."""
+"""Seconds of the clock after which no further passage is begun."""
 
 PASSAGES: tuple[Attack, ...] = (
     *(ATTACKS[name] for name in ("jpeg75", "jpeg50", "webp50", "resize0.5", "social")),
@@ -77,8 +78,9 @@ def forecast(
     """Put a marked picture through every one of PASSAGES and say what can be read afterwards.
 
     ``mark`` is what ``scheme`` hid in it, or None; ``likeness`` is the ledger's fingerprinter, or None where there is
-    no entry. ``clock`` counts seconds; passages that there was no time to begin are in the answer, untried. The
-    random numbers of a passage come from the mark, so that the same picture has the same forecast.
+    no entry. ``clock`` counts seconds, of work or of waiting; passages that there was no time to begin, or no codec
+    for, are in the answer, untried. The random numbers of a passage come from the mark, so that the same picture has
+    the same forecast.
     """
     picture = media.frame()
     kept = _kept(media, likeness) if likeness else None
@@ -87,9 +89,13 @@ def forecast(
     start = clock()
 
     def look(passage: Attack) -> Outlook:
+        untried = Outlook(passage.name, passage.told, None, None, None)
         if clock() - start > seconds:
-            return Outlook(passage.name, passage.told, None, None, None)
-        changed = Media.still(passage.change(small, generator(seed, passage.name)))
+            return untried
+        try:
+            changed = Media.still(passage.change(small, generator(seed, passage.name)))
+        except ConfigurationError:  # a codec that this machine lacks
+            return untried
         found = leads = matches = None
         if mark and scheme:
             found = scheme.read(changed).mark == mark
