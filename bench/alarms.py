@@ -58,7 +58,7 @@ CROPS, POSES, KEYS = 8, 2, 32
 """One piece of decodings: each crop in each pose under each key."""
 SHARES = (0.1, 0.15, 0.3, 0.4, 0.05)
 """How often each of the reader's sizes is drawn: small canvases cost less, and their coins are fewer."""
-FIXED = 100
+FIXED = 500
 """Code words that the soft bits of each decoding are held against."""
 BIN = 0.25
 """Width of the bins of the likeliest word's agreement."""
@@ -112,7 +112,8 @@ def fixed(said: Sequence[Said], words: Soft, tally: Tally, kind: str) -> None:
         return
     scores = np.stack(heard).astype(np.float32) @ words.T
     square = float((scores.astype(np.float64) ** 2).sum())
-    for told in ("", f", {kind}"):
+    public = (", under the public key",) if said[0].voice.secret == PUBLIC_KEY else ()
+    for told in ("", f", {kind}", *public):
         tally.add(f"fixed{told}", scores.size)
         tally.add(f"fixed squared{told}", square)
     tally.reach("fixed", float(np.abs(scores).max()))
@@ -139,7 +140,7 @@ class Watched(Reader):
 
 def decodings(pictures: Pictures, bits: int, rng: Rng, tally: Tally) -> int:
     """Decode CROPS in POSES under KEYS; return how many decodings."""
-    voices = [Voice(rng.bytes(32), bits) for _ in range(KEYS)]
+    voices = [_voice(PUBLIC_KEY, bits), *(Voice(rng.bytes(32), bits) for _ in range(KEYS - 1))]
     words = [words_of(voice, FIXED, rng) for voice in voices]
     for number in range(CROPS):
         kind, pixels = pictures.draw(rng)
@@ -160,7 +161,7 @@ def decodings(pictures: Pictures, bits: int, rng: Rng, tally: Tally) -> int:
             alike = likeliest(bits + voices[0].payload.check_bits).agrees(np.stack([s.soft for s in said[0]]))
             tally.add("decoded alike", alike * len(said[0]))
             tally.add("decoded twice", len(said[0]))
-    tally.add("keys", KEYS)
+    tally.add("keys", KEYS - 1)
     return CROPS * POSES * KEYS
 
 

@@ -150,7 +150,10 @@ def _costs(tallies: dict[str, Tally]) -> Table:
     mean = free.counts["loudness"] / max(1, free.done)
     spread = math.sqrt(max(0.0, free.counts["loudness squared"] / max(1, free.done) - mean**2))
     rows = (
-        ("crops, keys of the decodings", f"{int(free.counts['crops']):,}, {int(free.counts['keys']):,}"),
+        (
+            "crops, keys beside the public one, of the decodings",
+            f"{int(free.counts['crops']):,}, {int(free.counts['keys']):,}",
+        ),
         ("crops in which nothing at all is heard", f"{int(free.counts['coinless']):,}"),
         (
             "words decoded alike by the reader's decoder",
