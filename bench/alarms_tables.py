@@ -46,7 +46,7 @@ def _alarms(tallies: dict[str, Tally], bits: int) -> Table:
     rows = []
     for told, hits, of in (
         ("readings, found", read.counts["found"], read.done),
-        ("– of these on pictures with another mark", None, foreign),
+        ("– on pictures that carry another mark", read.counts["found, marked"], foreign),
         ("hypotheses of readings, decoded: valid", read.counts["valid"], _decoded(read)),
         ("decodings without gates: valid", free.counts["valid"], free.done),
         (
@@ -65,13 +65,12 @@ def _alarms(tallies: dict[str, Tally], bits: int) -> Table:
             int(failed.counts["readings"]),
         ),
     ):
-        bound = f"{upper_bound(Rate(int(hits), of)):.2g}" if hits is not None and of else "–"
-        rows.append((told, f"{of:,}", "–" if hits is None else str(int(hits)), bound))
-    least = read.most.get("least p", 0.0)
+        bound = f"{upper_bound(Rate(int(hits), of)):.2g}" if of else "–"
+        rows.append((told, f"{of:,}", str(int(hits)), bound))
     note = (
-        f"Least p-value of any reading: 1e-{least:.1f}. Most hypotheses of one key: {_most(read)} of TRIES = {TRIES}. "
-        f"A word that is not valid passes p < 1e-9 by chance in at most one decoding of {2**32 * 1e-9 / TRIES:.2g}: "
-        "its bound counts 2^64 words, not 2^96."
+        f"Most hypotheses of one key past CLEAR: {_most(read)} of TRIES = {TRIES}. "
+        f"Words that are not valid pass p < 1e-9, whose bound counts 2^{bits} words and not 2^{bits + 32}, in at most "
+        f"{2**32 * 1e-9 / TRIES:.1%} of decodings: the check bits are there for them."
     )
     return Table(f"False alarms, {bits} bits", ("counted", "of", "hits", "95 % bound"), tuple(rows), (note,))
 
