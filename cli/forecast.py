@@ -72,7 +72,10 @@ def forecast(
 def forecast_of(
     path: Path, mark: Mark | None, scheme: Watermark | None, likeness: Fingerprinter | None
 ) -> Sequence[Outlook]:
-    """Try the usual passages on a marked picture, for a few seconds of this process's own time; raises InputError where it cannot be read."""
+    """Try the usual passages on a marked picture, for a few seconds of this process's own time.
+
+    Raises InputError where the picture cannot be read.
+    """
     import time
 
     from assay.provenance.subject import Subject
