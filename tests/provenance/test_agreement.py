@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from assay.provenance.claim import Claim
+from assay.provenance.media import Media
 
 from .. import darkroom
 from ..forger import bare_sign, created, definition
 from ..people import person
-from ..studio import LARGE, encode
+from ..studio import LARGE, encode, photo
 
 AI_EDIT = Claim(
     source_type="compositeWithTrainedAlgorithmicMedia", generator="Fill", edit="background replaced"
@@ -58,3 +61,25 @@ def test_a_stranger_with_the_same_name_is_one(desk):
     )
     report = desk.verify(desk.file(again, ".jpg"))
     assert {c.rule for c in report.conflicts} == {"dropped-history"}
+
+
+@pytest.mark.parametrize(
+    ("life", "accuses"),
+    [
+        (lambda image: image, True),
+        (lambda image: image.resize((432, 346)), True),
+        (darkroom.crop, False),
+        (darkroom.mirrored, False),
+        (darkroom.screenshot, False),
+        (lambda image: image.crop((6, 6, *image.size)), False),
+    ],
+    ids=["whole", "reduced", "cropped", "mirrored", "screenshot", "cut by a hair"],
+)
+def test_only_a_mark_where_embedding_puts_it_accuses_a_picture_of_being_another(desk, life, accuses):
+    """The identifier stands in a picture unlike the entry's: where it was cropped or turned, that may be why."""
+    original = desk.sign_fully(desk.picture(size=(480, 384)))
+    other = Media.still(np.asarray(photo("coffee", (480, 384))))
+    marked = desk.workspace.watermark().embed(other, original.mark.id).frame()
+    report = desk.verify(darkroom.resaved(desk, life(Image.fromarray(marked)), quality=90))
+    assert {c.rule for c in report.conflicts} == ({"copied-mark"} if accuses else set())
+    assert report.verdict == ("conflict" if accuses else "inconclusive")
