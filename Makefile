@@ -48,7 +48,7 @@ $(VENV)/core: $(BIN)/python $(SOURCES)
 # The marks' peers, and RivaGAN's weights, which come from invisible-watermark; without their dependencies, which are
 # the CUDA build of torch and the full OpenCV (docs/adr/0002).
 $(VENV)/test: $(BIN)/python $(SOURCES)
-	$(PIP) -c $(LOCK) '.[test,lint]' torch onnxruntime
+	$(PIP) -c $(LOCK) '.[test,lint]' torch
 	$(PIP) --no-deps invisible-watermark==0.2.0 blind-watermark==0.4.4
 	touch $@
 
