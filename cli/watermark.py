@@ -142,7 +142,7 @@ def read(
             codes.add(error.exit_code)
             continue
         codes.add(0 if reading.found else 3)
-        _show(path, reading, as_json)
+        _show(path, reading, media.frame().shape[:2], as_json)
     ctx.exit(next(c for c in (5, 4, 3, 0) if c in codes))
 
 
@@ -179,10 +179,14 @@ def first_found(schemes: list[Watermark], media: Any) -> tuple[Watermark, Readin
     return schemes[0], readings[0]
 
 
-def _show(path: Path, reading: Reading, as_json: bool) -> None:
+def _show(path: Path, reading: Reading, size: tuple[int, ...], as_json: bool) -> None:
     from assay.provenance.text import safe_text
 
     details = {"reason": reading.reason, **(reading.details or {})}
+    if reading.frame:
+        from assay.watermark.hallmark.posture import told
+
+        details["pose"] = told(reading.frame, size[0], size[1], whole=reading.aligned)
     if as_json:
         emit(
             {

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from assay.provenance.mark import Frame
+from assay.watermark.hallmark.canvas import SMALL
 from assay.watermark.hallmark.spectrum import Matrix
 
 TURNED = 0.3
@@ -16,16 +18,29 @@ PART = 0.02
 """Least difference of a side's share from 1 that is named."""
 
 
-def told(matrix: Matrix, *, whole: bool, sure_of_size: bool = True) -> str:
-    """Return a few words for each thing that was done, ``whole`` where nothing was.
+def told(frame: Frame, height: int, width: int, *, whole: bool) -> str:
+    """Return in words what was done to a picture of ``height`` x ``width`` pixels, ``whole`` where nothing was.
 
-    ``matrix`` (2, 2) takes steps on the canvas of the picture that was marked to steps on the canvas of the one
-    that was received, both of the canonical area, rows first: a picture reduced as a whole gives the identity, so
-    that only cutting and adding borders change its scale. ``sure_of_size`` is false where the marked picture may
-    have had a canvas of another area, as small pictures do: shares are then left out.
+    A picture reduced as a whole lies as before on its canvas, whose area is fixed: only cutting and adding borders
+    change its scale. Which of two areas that is a small picture does not tell: shares are then left out.
     """
     if whole:
         return "whole"
+    return _words(_steps(frame, height, width), sure_of_size=height * width >= SMALL)
+
+
+def _steps(frame: Frame, height: int, width: int) -> Matrix:
+    """Return what takes steps on the original's canvas to steps on the received picture's, rows first, (2, 2)."""
+    turn = np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), frame.turn % 4)
+    if frame.turn > 3:
+        turn = np.diag((1.0, -1.0)) @ turn
+    share = frame.sides[0] / math.sqrt(height * width)
+    steps: Matrix = share * np.linalg.inv(np.array(frame.matrix)) @ turn
+    return steps
+
+
+def _words(matrix: Matrix, *, sure_of_size: bool) -> str:
+    """Return a few words for each change that a matrix makes."""
     words = []
     mirrored = float(np.linalg.det(matrix)) < 0
     upright = matrix @ np.diag((1.0, -1.0)) if mirrored else matrix
