@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from assay.watermark.known.chroma import Plane
 from assay.watermark.known.messages import KnownMessage
 
-CELLS = 128
+CELLS = 256
 """About how many means are compared with the message."""
-FEWEST_BLOCKS = 4
+FEWEST_BLOCKS = 8
 """Fewest blocks of a mean."""
 NEIGHBOURS = (3, 9)
 """Rows and columns of blocks whose mean is taken out: what a region has in common is the picture's."""
@@ -52,11 +52,11 @@ def agreement(
     """Return the correlation of a field with a message, and the logarithm (base 10) of a bound of its chance.
 
     Block (row, column) is taken to carry bit row * stride + column + shift. Blocks are averaged in about
-    ``CELLS`` cells by that number modulo a multiple of the message's length, so that where all rows begin with
-    the same bit a cell is some columns: vertical edges then count once and not once a row. Where rows begin with
-    different bits, what the cells of one column have in common is taken out. Means and message, less that and what
-    repeats with the message's period, are compared as directions in n dimensions. For a direction without
-    preference the chance of a correlation r or more is the share of the sphere in a cap, at most
+    ``CELLS`` cells by that number modulo a multiple of the message's length. Where all rows begin with the same bit
+    a cell is some columns, so that a vertical edge counts once and not once a row; where they do not, what
+    the cells of one column have in common is taken out. Means and message (less its own local mean, as in the field),
+    less that and what repeats with the message's period, are compared as directions in n dimensions. For a
+    direction without preference the chance of a correlation r or more is the share of the sphere in a cap, at most
     (1 - r^2)^((n - 1) / 2) / 2. Scale cancels. None where the field is silent or too small.
     """
     length = len(message.bits)
@@ -66,10 +66,10 @@ def agreement(
     cells, step = length * times, stride % length
     number = np.arange(values.shape[0])[:, None] * step + np.arange(values.shape[1]) + shift
     place = (number % cells).reshape(-1)
-    counts = np.bincount(place, minlength=cells)
+    counts = np.bincount(place)
     heard = np.flatnonzero(counts)
-    means = np.bincount(place, values.reshape(-1), cells)[heard] / counts[heard]
-    signs = np.tile(2.0 * message.bits - 1.0, times)[heard]
+    means = np.bincount(place, values.reshape(-1))[heard] / counts[heard]
+    signs = _template(message, step)[heard % length]
     # The cells that one column falls into are those a multiple of this apart.
     column = math.gcd(step, cells) if step else 1
     for period in (message.period, column):
@@ -83,6 +83,13 @@ def agreement(
     dimensions = len(heard) - (message.period + column - math.gcd(message.period, column))
     share = math.log10(max(1 - correlation**2, 1e-300))
     return correlation, max(0, dimensions - 1) / 2 * share - math.log10(2)
+
+
+def _template(message: KnownMessage, step: int) -> Vector:
+    """Return the message's signs less their mean over ``NEIGHBOURS`` of blocks, whose rows differ by a step."""
+    signs = 2.0 * message.bits - 1.0
+    down, right = (range(-(reach // 2), reach // 2 + 1) for reach in NEIGHBOURS)
+    return np.asarray(signs - np.mean([np.roll(signs, -(i * step + j)) for i in down for j in right], 0))
 
 
 def _without(values: Vector, phase: NDArray[np.intp], period: int) -> Vector:
