@@ -136,6 +136,9 @@ class Reader:
         yield from self._posed(Rendering.of(pixels, side, by_rule, "rule"), Finder.search_upright)
         spectra: list[tuple[Rendering, Spectrum]] = []
         for size in SIZES:
+            shape = canonical_shape(pixels.shape[0], pixels.shape[1], size * SIDE)
+            if any(rendering.plane.shape == shape for rendering, _ in spectra):
+                continue  # a strip: the longest canvas again
             rendering = Rendering.of(pixels, size * SIDE, by_network, "network")
             spectra.append((rendering, Spectrum.of(rendering.heard)))
             yield from self._posed(rendering, Finder.search, spectra[-1][1])

@@ -50,8 +50,8 @@ class Hallmark:
     def embed(self, media: Media, id: str) -> Media:
         """Return the picture with the identifier, in hexadecimal, in its luma.
 
-        Raises LimitError where the picture is too small or too flat (nothing to hide in, as on a blank page),
-        UsageError on a malformed identifier.
+        Raises LimitError where the picture is too small, too flat (nothing to hide in, as on a blank page) or too
+        stark (all samples black or white), UsageError on a malformed identifier.
         """
         voice = self.voices[0]
         code, placement = voice.payload.encode(id), voice.placement(id)
@@ -65,11 +65,14 @@ class Hallmark:
         plane = luma(pixels, canonical_shape(height, width, side_of(height, width)))
         change = amplitude(plane) * drawn(voice.pattern, code, plane, placement)
         change *= np.float32(self._strength(plane, change, code, placement, (height, width)))
-        if self._agreement(plane + change, code, placement) < HEARD:
+        marked = added(pixels, change)
+        # Heard in the finished samples: black and white have no room for half of the change.
+        if self._agreement(luma(marked, plane.shape), code, placement) < HEARD:
             raise LimitError(
-                "the picture is too small or too flat for a mark", hint="sign it without a watermark"
+                "the picture is too small, too flat or too stark for a mark",
+                hint="sign it without a watermark",
             )
-        return Media.still(added(pixels, change))
+        return Media.still(marked)
 
     def read(self, media: Media) -> Reading:
         """Look for an identifier in any pose: as it was embedded, cropped, scaled, turned, mirrored, stretched.
