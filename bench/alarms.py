@@ -2,13 +2,13 @@
 
     python bench/alarms.py --photos DIR… --negatives DIR… --state FILE [--minutes M] [--json FILE]
 
-Three parts take turns until their goals or the time are reached. All pictures are cut at random (64 to 1,500 pixels
+Four parts take turns until their goals or the time are reached. All pictures are cut at random (64 to 1,500 pixels
 a side), resized, turned, mirrored, compressed; a fifth of them are drawn here: gratings, checks, tilings with the
 pattern's own periods, text, charts, flat ground.
 
 - decodings: what a listener hears under an unmarked picture, laid out in random poses and decoded under random keys,
-  with no gate before it. The likeliest of all words is kept whatever its check bits say, and the agreement of FIXED
-  code words, which fair coins make standard normal.
+  with no gate before it. The likeliest of all words is kept whatever its check bits say.
+- coins: the same, held against code words that were chosen before: fair coins make their agreement standard normal.
 - readings: the whole reader under the public key and other keys, on unmarked pictures and on pictures that carry
   another key's mark or another method's. Decodings that a gate stopped are made up for.
 - failures: pictures marked with the reader's key and attacked until they hardly read; is a wrong identifier ever
@@ -52,14 +52,14 @@ from assay.watermark.trial.changes import Rng, at_most, jpeg, to_size
 from assay.watermark.trial.methods import Method, open_method, present
 from assay.watermark.trial.photographs import find
 
-GOALS = {"decodings": 100_000, "readings": 2_000, "failures": 2_000}
+GOALS = {"decodings": 100_000, "coins": 20_000_000, "readings": 2_000, "failures": 2_000}
 """How many of each part are made."""
 CROPS, POSES, KEYS = 8, 2, 32
-"""One piece of decodings: each crop in each pose under each key."""
+"""One piece of decodings, or of coins: each crop in each pose under each key."""
 SHARES = (0.1, 0.15, 0.3, 0.4, 0.05)
 """How often each of the reader's sizes is drawn: small canvases cost less, and their coins are fewer."""
-FIXED = 500
-"""Code words that the soft bits of each decoding are held against."""
+FIXED = 10_000
+"""Code words of each key that soft bits are held against."""
 BIN = 0.25
 """Width of the bins of the likeliest word's agreement."""
 FOREIGN = ("another key", "dwtdctsvd", "imwatermark-dwtDct", "imwatermark-dwtDctSvd", "imwatermark-rivaGan")
@@ -140,9 +140,37 @@ class Watched(Reader):
 
 def decodings(pictures: Pictures, bits: int, rng: Rng, tally: Tally) -> int:
     """Decode CROPS in POSES under KEYS; return how many decodings."""
-    voices = [_voice(PUBLIC_KEY, bits), *(Voice(rng.bytes(32), bits) for _ in range(KEYS - 1))]
-    words = [words_of(voice, FIXED, rng) for voice in voices]
-    for number in range(CROPS):
+    voices = _voices(bits, rng)
+    code = likeliest(bits + voices[0].payload.check_bits)
+    for kind, said in _said(pictures, voices, rng, tally):
+        forced([one for ones in said for one in ones], tally, kind)
+        if said[0][0].heard.start[0] % 8 == 0:
+            tally.add("decoded alike", code.agrees(np.stack([s.soft for s in said[0]])) * len(said[0]))
+            tally.add("decoded twice", len(said[0]))
+    return CROPS * POSES * KEYS
+
+
+def coins(pictures: Pictures, bits: int, rng: Rng, tally: Tally) -> int:
+    """Hold CROPS in POSES under KEYS against words that are fixed for each key; return how many pairs."""
+    voices = _voices(bits, rng)
+    words = [words_of(voice, FIXED, rng).astype(np.int8) for voice in voices]
+    for kind, said in _said(pictures, voices, rng, tally):
+        for ones, antipodal in zip(said, words, strict=True):
+            fixed(ones, antipodal.astype(np.float32), tally, kind)
+    return CROPS * POSES * KEYS * FIXED
+
+
+def _voices(bits: int, rng: Rng) -> list[Voice]:
+    """Return the public key's voice and those of random keys."""
+    return [_voice(PUBLIC_KEY, bits), *(Voice(rng.bytes(32), bits) for _ in range(KEYS - 1))]
+
+
+def _said(
+    pictures: Pictures, voices: Sequence[Voice], rng: Rng, tally: Tally
+) -> Iterator[tuple[str, list[list[Said]]]]:
+    """Yield the kinds of random crops, and what each says to each voice in each of random poses."""
+    tally.add("keys", len(voices) - 1)
+    for _ in range(CROPS):
         kind, pixels = pictures.draw(rng)
         size = float(rng.choice(SIZES, p=SHARES))
         # The rule listens at the size of embedding alone.
@@ -153,16 +181,10 @@ def decodings(pictures: Pictures, bits: int, rng: Rng, tally: Tally) -> int:
         places = [((heard, light, cover), start) for (heard, light, cover), start in laid]
         tally.add("crops")
         tally.add("coinless", float(np.abs(rendering.heard).max()) == 0)
-        said = [[Said(v, Heard.of(v.pattern, *turned, start)) for turned, start in places] for v in voices]
-        forced([one for ones in said for one in ones], tally, kind)
-        for ones, antipodal in zip(said, words, strict=True):
-            fixed(ones, antipodal, tally, kind)
-        if number == 0:
-            alike = likeliest(bits + voices[0].payload.check_bits).agrees(np.stack([s.soft for s in said[0]]))
-            tally.add("decoded alike", alike * len(said[0]))
-            tally.add("decoded twice", len(said[0]))
-    tally.add("keys", KEYS - 1)
-    return CROPS * POSES * KEYS
+        yield (
+            kind,
+            [[Said(v, Heard.of(v.pattern, *turned, start)) for turned, start in places] for v in voices],
+        )
 
 
 def _pose(rng: Rng) -> Pose:
@@ -275,7 +297,7 @@ def failures(pictures: Pictures, bits: int, rng: Rng, tally: Tally) -> int:
     return failed
 
 
-PARTS = {"decodings": decodings, "readings": readings, "failures": failures}
+PARTS = {"decodings": decodings, "coins": coins, "readings": readings, "failures": failures}
 
 
 # ------------------------------------------------------------------------------------------------ run

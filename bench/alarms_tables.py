@@ -10,7 +10,7 @@ from assay.watermark.hallmark.voice import TRIES
 from assay.watermark.trial.figures import Rate, upper_bound
 from assay.watermark.trial.table import Table
 
-PARTS = ("decodings", "readings", "failures")
+PARTS = ("decodings", "coins", "readings", "failures")
 """What bench/alarms.py does by turns."""
 SIGMAS = (2, 3, 4, 5)
 """Standard deviations beyond which fixed words are counted."""
@@ -36,12 +36,12 @@ class Tally:
 
 def tables(tallies: dict[str, Tally], bits: int) -> list[Table]:
     """Return what was counted."""
-    found = [_alarms(tallies, bits), _calibration(tallies["decodings"]), _likeliest(tallies, bits)]
+    found = [_alarms(tallies, bits), _calibration(tallies["coins"]), _likeliest(tallies, bits)]
     return [*found, _kinds(tallies), _costs(tallies)]
 
 
 def _alarms(tallies: dict[str, Tally], bits: int) -> Table:
-    free, read, failed = (tallies[part] for part in PARTS)
+    free, read, failed = (tallies[part] for part in ("decodings", "readings", "failures"))
     foreign = sum(int(n) for name, n in read.counts.items() if name.startswith("readings, marked"))
     rows = []
     for told, hits, of in (
@@ -91,7 +91,12 @@ def _calibration(tally: Tally) -> Table:
         above, below = tally.counts[f"above {sigma}"], tally.counts[f"below -{sigma}"]
         rows.append((f"{sigma}", f"{expected:,.1f}", f"{above:,}", f"{below:,}"))
     square = tally.counts["fixed squared"] / max(1, pairs)
-    note = f"{pairs:,} pairs; mean square {square:.4f}; largest magnitude {tally.most.get('fixed', 0):.2f}."
+    crops, keys = int(tally.counts["crops"]), int(tally.counts["keys"])
+    largest = tally.most.get("fixed", 0)
+    note = (
+        f"{pairs:,} pairs of {crops:,} crops and {keys:,} keys beside the public one; mean square {square:.4f}; "
+        f"largest magnitude {largest:.2f}."
+    )
     header = ("standard deviations", "expected of a normal", "above", "below the negative")
     return Table("Agreement of fixed code words", header, tuple(rows), (note,))
 
@@ -118,16 +123,16 @@ def _is_bin(name: str) -> bool:
 
 
 def _kinds(tallies: dict[str, Tally]) -> Table:
-    free, read = tallies["decodings"], tallies["readings"]
+    free, coins, read = (tallies[part] for part in ("decodings", "coins", "readings"))
     kinds = {
         n.partition(", ")[2]
-        for t in (free, read)
+        for t in (free, coins, read)
         for n in t.counts
         if n.startswith(("decodings, ", "readings, "))
     }
     rows = []
     for kind in sorted(kinds):
-        pairs = free.counts[f"fixed, {kind}"]
+        pairs = coins.counts[f"fixed, {kind}"]
         most = max(t.most.get(f"agreement, {kind}", 0.0) for t in (free, read))
         rows.append(
             (
@@ -135,7 +140,7 @@ def _kinds(tallies: dict[str, Tally]) -> Table:
                 f"{int(read.counts[f'readings, {kind}']):,}",
                 f"{int(free.counts[f'decodings, {kind}'] + read.counts[f'decodings, {kind}']):,}",
                 f"{most:.2f}" if most else "–",
-                f"{free.counts[f'fixed squared, {kind}'] / pairs:.3f}" if pairs else "–",
+                f"{coins.counts[f'fixed squared, {kind}'] / pairs:.3f}" if pairs else "–",
                 f"{int(free.counts[f'loud, {kind}'] + read.counts[f'loud, {kind}'])}",
             )
         )
