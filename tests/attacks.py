@@ -224,7 +224,8 @@ def pixels_edited_under_the_credentials(desk: Desk) -> Path:
 @attack(CONFLICT, rule="hash-mismatch", why="the store stands first in a JPEG, and its hash proves the loss")
 def truncated_jpeg(desk: Desk) -> Path:
     data = desk.sign(desk.picture(), ledger=False).read_bytes()
-    return desk.file(data[: int(len(data) * 0.8)])
+    start, length = darkroom.scan(data)
+    return desk.file(data[: start + length // 2])
 
 
 @attack(
