@@ -124,9 +124,11 @@ def test_photographs_our_marks_and_degenerate_pictures_have_none(photo):
 
 def test_corpus_photographs_have_none_and_p_values_are_not_optimistic(corpus):
     values = []
-    for path in sorted((corpus / "real_clothing").iterdir())[:30] + sorted(
-        (corpus / "real_bsds500").iterdir()
-    ):
+    paths = [
+        *sorted((corpus / "real_clothing").iterdir())[:30],
+        *sorted((corpus / "real_bsds500").iterdir())[:50],
+    ]
+    for path in paths:
         with Image.open(path) as image:
             picture = np.asarray(image.convert("RGB"))
         values.append(min(f.log_chance for f in whole(picture)))

@@ -14,6 +14,8 @@ CELLS = 256
 """About how many means are compared with the message."""
 FEWEST_BLOCKS = 8
 """Fewest blocks of a mean."""
+FLOOR = 0.02
+"""What every cell's variance has at least, as a share of their mean."""
 NEIGHBOURS = (3, 9)
 """Rows and columns of blocks whose mean is taken out: what a region has in common is the picture's."""
 SILENCE = 1e-3
@@ -54,10 +56,11 @@ def agreement(
     Block (row, column) is taken to carry bit row * stride + column + shift. Blocks are averaged in about
     ``CELLS`` cells by that number modulo a multiple of the message's length. Where all rows begin with the same bit
     a cell is some columns, so that a vertical edge counts once and not once a row; where they do not, what
-    the cells of one column have in common is taken out. Means and message (less its own local mean, as in the field),
-    less that and what repeats with the message's period, are compared as directions in n dimensions. For a
-    direction without preference the chance of a correlation r or more is the share of the sphere in a cap, at most
-    (1 - r^2)^((n - 1) / 2) / 2. Scale cancels. None where the field is silent or too small.
+    the cells of one column have in common is taken out, as is what repeats with the message's period. Each mean is
+    divided by its standard deviation, and the message's signs (less their own local mean, as in the field) are
+    weighted by how much the cell says: the matched filter. Both are compared as directions in the n dimensions left.
+    For a direction without preference the chance of a correlation r or more is the share of the sphere in a
+    cap, at most (1 - r^2)^((n - 1) / 2) / 2. Scale cancels. None where the field is silent or too small.
     """
     length = len(message.bits)
     times = min(round(CELLS / length), values.size // (length * FEWEST_BLOCKS))
@@ -65,24 +68,27 @@ def agreement(
         return None
     cells, step = length * times, stride % length
     number = np.arange(values.shape[0])[:, None] * step + np.arange(values.shape[1]) + shift
-    place = (number % cells).reshape(-1)
+    place, flat = (number % cells).reshape(-1), values.reshape(-1).astype(np.float64)
     counts = np.bincount(place)
     heard = np.flatnonzero(counts)
-    means = np.bincount(place, values.reshape(-1))[heard] / counts[heard]
-    signs = _template(message, step)[heard % length]
+    counts = counts[heard]
+    power = np.bincount(place, flat * flat)[heard] / counts
+    spread = np.sqrt((power + FLOOR * power.mean()) / counts)
     # The cells that one column falls into are those a multiple of this apart.
     column = math.gcd(step, cells) if step else 1
-    for period in (message.period, column):
-        means, signs = _without(means, heard % period, period), _without(signs, heard % period, period)
+    common = np.concatenate([np.eye(period)[heard % period] for period in (message.period, column)], 1)
+    basis = _basis(common / spread[:, None])
+    means = _without(np.bincount(place, flat)[heard] / counts / spread, basis)
+    signs = _without(_template(message, step)[heard % length] * spread * counts, basis)
     energy = float(means @ means) * float(signs @ signs)
-    if energy <= 1e-12 * cells:
+    # Of some strides the whole message is common to columns: what is left of it is rounding.
+    if energy <= 1e-9 * float(np.square(spread * counts).sum()) or len(heard) - basis.shape[1] < 2:
         return None
     correlation = float(means @ signs) / math.sqrt(energy)
     if correlation <= 0:
         return correlation, 0.0
-    dimensions = len(heard) - (message.period + column - math.gcd(message.period, column))
-    share = math.log10(max(1 - correlation**2, 1e-300))
-    return correlation, max(0, dimensions - 1) / 2 * share - math.log10(2)
+    exponent = (len(heard) - basis.shape[1] - 1) / 2
+    return correlation, exponent * math.log10(max(1 - correlation**2, 1e-300)) - math.log10(2)
 
 
 def _template(message: KnownMessage, step: int) -> Vector:
@@ -92,10 +98,15 @@ def _template(message: KnownMessage, step: int) -> Vector:
     return np.asarray(signs - np.mean([np.roll(signs, -(i * step + j)) for i in down for j in right], 0))
 
 
-def _without(values: Vector, phase: NDArray[np.intp], period: int) -> Vector:
-    """Subtract from each value the mean of those of the same phase."""
-    counts = np.maximum(np.bincount(phase, minlength=period), 1)
-    return np.asarray(values - (np.bincount(phase, values, period) / counts)[phase])
+def _basis(vectors: Vector) -> Vector:
+    """Return an orthonormal basis, in columns, of what the columns span."""
+    left, sizes, _ = np.linalg.svd(vectors, full_matrices=False)
+    return np.asarray(left[:, sizes > 1e-9 * sizes[0]])
+
+
+def _without(values: Vector, basis: Vector) -> Vector:
+    """Return what of the values is orthogonal to a basis."""
+    return np.asarray(values - basis @ (basis.T @ values))
 
 
 def alignments(values: Plane, message: KnownMessage, keep: int) -> list[tuple[float, int, int]]:
@@ -111,7 +122,8 @@ def alignments(values: Plane, message: KnownMessage, keep: int) -> list[tuple[fl
     folded = padded.reshape(-1, length, columns // length, length).sum((0, 2))
     spectrum = np.conj(np.fft.fft2(folded))
     wave = np.arange(length)
-    signs = _without(np.asarray(2.0 * message.bits - 1.0), wave % message.period, message.period)
+    signs = 2.0 * message.bits - 1.0
+    signs -= signs.reshape(-1, message.period).mean(0)[wave % message.period]
     strides = wave[:, None] * wave % length
     scores = np.fft.ifft(np.fft.fft(signs) * spectrum[strides, wave], axis=1).real.reshape(-1)
     scale = math.sqrt(float(np.square(values).sum()) * float(signs @ signs) / length)
