@@ -14,14 +14,16 @@ from assay.watermark.hallmark.hearing import Heard
 from assay.watermark.hallmark.pattern import TILE
 from assay.watermark.hallmark.sync import Pose
 
-WINDOWS = (2, 3)
+WINDOWS = (2, 3, 4)
 """Tiles a side of the squares that are judged together."""
-ODDS = math.log(10_000)
+ODDS = math.log(100_000)
 """Logarithm of the likelihood ratio at which a place is said to carry the mark, or not to."""
 COVERED = 0.9
 """Share of a tile that must lie in the picture: of one that is cut the content's sign may have changed."""
 DOUBT = 0.75
 """Share of the mean loudness that the mark is granted where it may be fainter than elsewhere."""
+FLIPPED = 3.0
+"""Standard deviations of chance by which a tile may speak against the code: beyond, its content changed sign."""
 FEWEST = 2
 """Fewest adjoining tiles that make a hole."""
 PLAIN = 3.0
@@ -59,6 +61,8 @@ def extent(heard: Heard, code: NDArray[np.uint8], pose: Pose, shape: tuple[int, 
     inside = heard.covered >= COVERED
     slope = DOUBT * float(agreed.sum()) / max(float(energy.sum()), 1e-12)
     odds = (slope * agreed - slope**2 / 2 * energy) * inside
+    # Such a tile carries the mark, in the other polarity: it is no witness that the mark is missing.
+    odds[agreed < -FLIPPED * np.sqrt(energy)] = 0
     present = _judged(odds) & inside
     absent = _judged(-odds) & (odds < 0) & inside
     tiles = max(1, int(inside.sum()))
