@@ -49,6 +49,15 @@ def test_what_is_written_can_be_read(photo):
     assert not written & {"checks", "dithered", "black", "nearly white"}
 
 
+def test_long_identifiers_are_read_or_refused(photo):
+    """A photograph in the corner of a black page: room for 64 bits, not for 256, which chance needs more to say."""
+    picture = np.pad(photo("coffee.png")[:200, :200], ((0, 1000), (0, 1000), (0, 0)))
+    with pytest.raises(LimitError, match="too small"):
+        Hallmark(id_bits=256).embed(Media.still(picture), "5a" * 32)
+    scheme = Hallmark(id_bits=128)
+    assert scheme.read(scheme.embed(Media.still(picture), "5A" * 16)).mark.id == "5a" * 16
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (63, 5000), (64, 64)])
 def test_nothing_is_found_in_slivers(photo, shape):
     picture = np.resize(photo("coffee.png"), (*shape, 3))

@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.provenance.errors import LimitError, UsageError
 from assay.provenance.mark import Extent, Reading
-from assay.provenance.media import Media
+from assay.provenance.media import Media, Samples
 from assay.watermark.hallmark.canvas import Plane, canonical_shape, luma, side_of
 from assay.watermark.hallmark.listener import by_rule
 from assay.watermark.hallmark.mask import amplitude
@@ -26,7 +26,9 @@ LOUDEST_SMALL, FEW = 41.0, 300_000
 WORN_GOAL, PLAIN_GOAL = 22.0, 34.0
 """Statistics at which no more strength is needed: after the trial passage, and before it, for deep crops."""
 HEARD = 15.0
-"""Least statistic of the picture as it is marked: a reader needs about 14, and hears more than the rule does."""
+"""Least statistic of the finished picture: a reader needs about 14, and hears more than the rule does."""
+CERTAIN = 28.0
+"""Statistic from which the rule alone reads identifiers of every length: a writer of less reads back what it wrote."""
 LEAST_SIDE = 128
 """Fewest pixels of a picture's shorter side."""
 
@@ -67,7 +69,8 @@ class Hallmark:
         change *= np.float32(self._strength(plane, change, code, placement, (height, width)))
         marked = added(pixels, change)
         # Heard in the finished samples: black and white have no room for half of the change.
-        if self._agreement(luma(marked, plane.shape), code, placement) < HEARD:
+        heard = self._agreement(luma(marked, plane.shape), code, placement)
+        if heard < HEARD or (heard < CERTAIN and not self._reads(marked, id)):
             raise LimitError(
                 "the picture is too small, too flat or too stark for a mark",
                 hint="sign it without a watermark",
@@ -98,6 +101,11 @@ class Hallmark:
         passed = self._agreement(worn(marked, shape), code, placement) / WORN_GOAL
         plain = self._agreement(marked, code, placement) / PLAIN_GOAL
         return min(most, max(least, tried / max(min(passed, plain), 1e-3)))
+
+    def _reads(self, marked: Samples, id: str) -> bool:
+        """Say whether a reader finds the identifier in a finished picture."""
+        found = self._reader.find(marked)
+        return found is not None and found.id == id.lower()
 
     def _agreement(self, plane: Plane, code: Bits, placement: Placement) -> float:
         """Return the statistic that the rule hears in a marked canvas."""
