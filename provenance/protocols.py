@@ -12,7 +12,7 @@ from assay.provenance.evidence import Evidence
 from assay.provenance.files.worker import Job
 from assay.provenance.leaf import Leaf
 from assay.provenance.manifest import SoftBinding
-from assay.provenance.mark import Extent, Mark, Reading
+from assay.provenance.mark import Extent, Frame, Mark, Reading
 from assay.provenance.media import Media, Samples
 from assay.provenance.receipt import Receipt
 
@@ -185,8 +185,11 @@ class Fingerprinter(Protocol):
         """Return a sketch as uint8 (height, width, 3) RGB to look at, None if it cannot be read."""
         ...
 
-    def compare(self, media: Media, sketch: bytes) -> Comparison:
-        """Align media with a sketch and say how alike they are and where they differ."""
+    def compare(self, media: Media, sketch: bytes, frame: Frame | None = None) -> Comparison:
+        """Align media with a sketch and say how alike they are and where they differ.
+
+        ``frame`` says how their pixels lie on the original, as a mark found in them tells; it is tried first.
+        """
         ...
 
 
@@ -197,7 +200,8 @@ class Comparison:
     ``similarity`` 0..1 (normalised correlation after alignment); ``same`` whether both show the same picture;
     ``regions`` are changed rectangles as fractions (left, top, width, height) of the *received* picture;
     ``changed`` the fraction of the compared area that differs; ``alignment`` says in words how the received
-    picture had to be laid over the original (``"as is"``, ``"cropped to 71 %"``).
+    picture had to be laid over the original (``"as is"``, ``"cropped to 71 %"``), or, told by a mark,
+    what was done to it (``"turned by 17° clockwise, cropped to 22%"``).
     """
 
     similarity: float

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Plane = NDArray[np.float32]
 
 BLOCK = 8
 """Side of the blocks in which structure is compared, in sketch pixels."""
+SLIDE = 2
+"""Distance in sketch pixels of blocks that overlap, where the place is known and every block counts."""
 TEXTURE = 4.0
 """Least standard deviation of a block after removing its plane, in levels of 255, to count as structure."""
 WORKING_SIDE = 256
@@ -136,7 +139,11 @@ def _blocks(plane: Plane) -> Plane:
     rows, columns = (side // BLOCK for side in plane.shape)
     top, left = ((side % BLOCK) // 2 for side in plane.shape)
     body = plane[top : top + rows * BLOCK, left : left + columns * BLOCK]
-    cut = body.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK * BLOCK)
+    return _levelled(body.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK * BLOCK))
+
+
+def _levelled(cut: Plane) -> Plane:
+    """Remove each block's plane: (blocks, 64)."""
     result: Plane = (cut - (cut @ _SLOPES) @ _SLOPES.T).astype(np.float32, copy=False)
     return result
 
@@ -155,7 +162,23 @@ _SLOPES = _slopes()
 
 def block_correlation(ours: Plane, theirs: Plane) -> tuple[Plane, Plane]:
     """Return each block's correlation and its weight: the original's contrast, 0 without structure."""
-    one, two = _blocks(ours), _blocks(theirs)
+    return _correlated(_blocks(ours), _blocks(theirs))
+
+
+def sliding_correlation(ours: Plane, theirs: Plane, covered: NDArray[np.bool_]) -> tuple[Plane, Plane]:
+    """Return the same for blocks that overlap, two pixels apart, of which each pixel is covered."""
+    shape = (BLOCK, BLOCK)
+    if min(covered.shape) < BLOCK:
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
+    whole = sliding_window_view(covered, shape)[::SLIDE, ::SLIDE].all(axis=(2, 3))
+    one, two = (
+        sliding_window_view(plane, shape)[::SLIDE, ::SLIDE][whole].reshape(-1, BLOCK * BLOCK)
+        for plane in (ours, theirs)
+    )
+    return _correlated(_levelled(one), _levelled(two))
+
+
+def _correlated(one: Plane, two: Plane) -> tuple[Plane, Plane]:
     strong_one, strong_two = (np.sqrt((blocks**2).mean(axis=1)) for blocks in (one, two))
     correlation = (one * two).mean(axis=1) / np.maximum(strong_one * strong_two, 1e-3)
     weight = np.where(np.maximum(strong_one, strong_two) >= TEXTURE, np.minimum(strong_one + 1.0, 20.0), 0.0)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.ledger.likeness.align import (
+    BLOCK,
+    SLIDE,
     Alignment,
     Area,
     Plane,
@@ -18,10 +20,13 @@ from assay.ledger.likeness.align import (
     align,
     block_correlation,
     overlay,
+    sliding_correlation,
     to_planes,
     to_rgb,
     views_of,
 )
+from assay.ledger.likeness.framed import Lay, Mask, Received, fitted
+from assay.provenance.mark import Frame
 from assay.provenance.protocols import Comparison
 
 BLOCK_MATCH = 0.85
@@ -32,6 +37,8 @@ MIN_MATCH = 0.55
 """Least share of structure (weighted by contrast) that must match."""
 SEARCH_MARGIN = 1.5
 """Over the square root of the number of blocks: what a crop or frame must match beyond ``MIN_MATCH``."""
+FRAME_MARGIN = 1.0
+"""Over the number of blocks: what must match beyond ``MIN_MATCH`` where a mark said the place."""
 WHOLE = 0.9
 """Share of either picture from which on an alignment counts as the plain overlay, only refined."""
 TONE_TOLERANCE = 14.0
@@ -55,8 +62,16 @@ _DIHEDRAL = (
 )
 
 
-def compare(received: Plane, sketch: Plane) -> Comparison:
-    """Compare planes (3, height, width): a received picture's, at most 512 pixels a side, a sketch's."""
+def compare(
+    received: Plane, sketch: Plane, frame: Frame | None = None, size: tuple[int, int] = (0, 0)
+) -> Comparison:
+    """Compare planes (3, height, width): a received picture's, at most 512 pixels a side, a sketch's.
+
+    ``frame`` says how the picture lies on the original, in pixels of its full ``size`` (height, width). Where the two
+    do not agree there, the place is searched: the mark that told the frame may be a copy.
+    """
+    if frame and (found := _compare_framed(Received(received), sketch, frame, size)):
+        return found
     views, original = views_of(received), Area(sketch)
     best = align(views, original)
     ours, theirs = overlay(views[best.turn], original, best)
@@ -64,13 +79,39 @@ def compare(received: Plane, sketch: Plane) -> Comparison:
     if blocks < MIN_BLOCKS or matched < _needed(best, blocks):
         likeness = _similarity(*overlay(views[0], original, Alignment(0, Rect(), Rect())))
         return Comparison(likeness, same=False, changed=1.0, regions=(), alignment="none found")
-    changed = _difference(ours, theirs)
+    changed = _difference(ours, theirs, np.ones(ours.shape[1:], np.bool_))
     return Comparison(
         similarity=_similarity(ours, theirs),
         same=True,
         changed=float(changed.mean()),
         regions=tuple(_placed(region, best) for region in _regions(changed)),
         alignment=_in_words(best),
+    )
+
+
+def _compare_framed(
+    received: Received, sketch: Plane, frame: Frame, size: tuple[int, int]
+) -> Comparison | None:
+    """Compare where a frame says, None where the two do not agree there."""
+    fit = fitted(frame, size, received, sketch)
+    if fit is None:
+        return None
+    lay, window = fit
+    ours = sketch[:, *window]
+    theirs, covered = received.laid(lay, ours.shape[1:])
+    correlation, weight = sliding_correlation(ours[0], theirs[0], covered)
+    total = float(weight.sum())
+    blocks = float((weight > 0).sum()) * (SLIDE / BLOCK) ** 2
+    matching = float(weight[correlation >= BLOCK_MATCH].sum())
+    if not blocks or matching < (MIN_MATCH + FRAME_MARGIN / blocks) * total:
+        return None
+    changed = _difference(ours, theirs, covered)
+    return Comparison(
+        similarity=_similarity(ours, theirs, covered),
+        same=True,
+        changed=float(changed.sum() / covered.sum()),
+        regions=tuple(_seen(lay, changed)),
+        alignment=lay.words(covered.shape, covered.size / sketch[0].size),
     )
 
 
@@ -123,8 +164,9 @@ def _in_words(alignment: Alignment) -> str:
     return ", ".join(words) or "as is"
 
 
-def _similarity(ours: Plane, theirs: Plane) -> float:
-    return max(0.0, _correlation(_toned(ours, theirs)[0], theirs[0]))
+def _similarity(ours: Plane, theirs: Plane, covered: Mask | None = None) -> float:
+    covered = np.ones(ours.shape[1:], np.bool_) if covered is None else covered
+    return max(0.0, _correlation(_toned(ours, theirs, covered)[0][covered], theirs[0][covered]))
 
 
 def _correlation(one: Plane, two: Plane) -> float:
@@ -133,8 +175,8 @@ def _correlation(one: Plane, two: Plane) -> float:
     return float((first * second).sum()) / norm if norm > 1e-3 else 0.0
 
 
-def _toned(ours: Plane, theirs: Plane) -> Plane:
-    """Return the original as the received picture's tones show it.
+def _toned(ours: Plane, theirs: Plane, covered: Mask) -> Plane:
+    """Return the original as the received picture's tones show it where it covers the original.
 
     Each of R, G, B is a cubic in itself plus a linear mixture of the other two, clipped to 0..255.
 
@@ -145,13 +187,14 @@ def _toned(ours: Plane, theirs: Plane) -> Plane:
     source = to_rgb(ours).reshape(3, -1).astype(np.float64)
     target = to_rgb(theirs).reshape(3, -1).astype(np.float64)
     scaled = (source - 128.0) / 128.0
+    counted = covered.ravel().astype(np.float64)
     toned = np.empty_like(source)
     for channel in range(3):
         own = scaled[channel]
         basis = np.stack([np.ones_like(own), *scaled, own**2, own**3], axis=1)
-        kept, cost = _robust_fit(basis, target[channel], source[channel], (15.0, 10.0, 10.0))
-        flat = np.full_like(own, target[channel].mean())
-        fresh, lower = _robust_fit(basis, target[channel], flat, _FALLING)
+        kept, cost = _robust_fit(basis, target[channel], source[channel], (15.0, 10.0, 10.0), counted)
+        flat = np.full_like(own, target[channel].mean(where=covered.ravel()))
+        fresh, lower = _robust_fit(basis, target[channel], flat, _FALLING, counted)
         toned[channel] = fresh if lower < FRESH_FIT * cost else kept
     return to_planes(np.clip(toned, 0.0, 255.0).reshape(3, *shape).transpose(1, 2, 0))
 
@@ -161,14 +204,18 @@ def _robust_fit(
     wanted: NDArray[np.float64],
     fitted: NDArray[np.float64],
     scales: tuple[float, ...],
+    counted: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], float]:
-    """Return the fit reached from a first guess over falling scales, and its cost at ten levels."""
-    ridge = 1e-3 * len(basis) * np.diag(_RIDGE)
+    """Return the fit reached from a first guess over falling scales, and its cost at ten levels.
+
+    ``counted`` (pixels,) weighs them: 1, or 0 for those that say nothing.
+    """
+    ridge = 1e-3 * counted.sum() * np.diag(_RIDGE)
     for scale in scales:
-        weighted = basis * (1.0 / (1.0 + ((wanted - fitted) / scale) ** 2) ** 2)[:, None]
+        weighted = basis * (counted / (1.0 + ((wanted - fitted) / scale) ** 2) ** 2)[:, None]
         fitted = basis @ np.linalg.solve(weighted.T @ basis + ridge, weighted.T @ wanted)
     squares = ((wanted - fitted) / 10.0) ** 2
-    return fitted, float((squares / (1.0 + squares)).mean())
+    return fitted, float((counted * squares / (1.0 + squares)).sum() / counted.sum())
 
 
 def _spread(plane: Plane, kind: np.ufunc) -> Plane:
@@ -194,22 +241,23 @@ def _outside(one: Plane, two: Plane) -> Plane:
     return result
 
 
-def _difference(ours: Plane, theirs: Plane) -> NDArray[np.bool_]:
-    """Return which pixels of the grid changed beyond tone, blur, and a pixel's misplacement."""
-    toned = _toned(ours, theirs)
+def _difference(ours: Plane, theirs: Plane, covered: Mask) -> Mask:
+    """Return which covered pixels of the grid changed beyond tone, blur, and a pixel's misplacement."""
+    toned = _toned(ours, theirs, covered)
+    theirs = np.where(covered, theirs, toned)
     worst = np.zeros(ours.shape[1:], dtype=np.float32)
     for one, two in zip(toned, theirs, strict=True):
         worst = np.maximum(worst, _smooth(np.maximum(_outside(one, two), _outside(two, one))))
-    changed: NDArray[np.bool_] = worst >= TONE_TOLERANCE
+    changed: Mask = worst >= TONE_TOLERANCE
     changed = _smooth(changed.astype(np.float32)) > 0.5  # hairlines are misplacement, not change
     keep = np.zeros_like(changed)
     for members in _components(changed):
-        if len(members) >= max(4, MIN_REGION * changed.size):
+        if len(members) >= max(4, MIN_REGION * covered.sum()):
             keep[tuple(np.array(members).T)] = True
     return keep
 
 
-def _components(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
+def _components(mask: Mask) -> list[list[tuple[int, int]]]:
     """Return the connected sets of true pixels; gaps of two pixels are bridged."""
     near = _spread(mask.astype(np.float32), np.maximum) > 0
     unseen = {(int(row), int(column)) for row, column in zip(*np.nonzero(near), strict=True)}
@@ -229,7 +277,17 @@ def _components(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
     return sets
 
 
-def _regions(changed: NDArray[np.bool_]) -> list[Rect]:
+def _seen(lay: Lay, changed: Mask) -> list[tuple[float, float, float, float]]:
+    """Return the boxes round changed regions as (left, top, width, height) of the received picture, largest first."""
+    boxes = []
+    for members in _components(changed):
+        rows, columns = np.array(members).T
+        boxes.append(lay.box(rows, columns, changed.shape))
+    boxes.sort(key=lambda box: -box.area)
+    return [(box.left, box.top, box.right - box.left, box.bottom - box.top) for box in boxes]
+
+
+def _regions(changed: Mask) -> list[Rect]:
     """Return the boxes round changed regions, largest first, as fractions of the grid."""
     rows, columns = changed.shape
     boxes = []

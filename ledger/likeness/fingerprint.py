@@ -16,6 +16,7 @@ from assay.ledger.likeness.near import is_near
 from assay.provenance.entry import Fingerprint, Recovery
 from assay.provenance.errors import MalformedError
 from assay.provenance.manifest import SoftBinding
+from assay.provenance.mark import Frame
 from assay.provenance.media import Media, Samples
 from assay.provenance.protocols import Comparison
 
@@ -146,9 +147,11 @@ class PdqFingerprinter:
             return None
         return np.clip(np.rint(to_rgb(planes)), 0, 255).astype(np.uint8).transpose(1, 2, 0)
 
-    def compare(self, media: Media, sketch: bytes) -> Comparison:
+    def compare(self, media: Media, sketch: bytes, frame: Frame | None = None) -> Comparison:
         """Align media with a sketch and say how alike they are and where they differ.
 
-        Raises MalformedError where the sketch is not one.
+        ``frame`` says where a mark puts them, and is tried first. Raises MalformedError where the sketch is not one.
         """
-        return compare(to_planes(canonical(media.frame())), decode_sketch(sketch))
+        picture = media.frame()
+        height, width = picture.shape[:2]
+        return compare(to_planes(canonical(picture)), decode_sketch(sketch), frame, (height, width))

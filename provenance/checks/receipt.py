@@ -13,7 +13,7 @@ from assay.provenance.entry import Recovery
 from assay.provenance.errors import AssayError
 from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.manifest import Manifest, ManifestState
-from assay.provenance.mark import Reading
+from assay.provenance.mark import Frame, Reading
 from assay.provenance.media import Kind, Media
 from assay.provenance.protocols import Comparison, Fingerprinter, Found, Log
 from assay.provenance.recovered import Recovered
@@ -54,12 +54,12 @@ class ReceiptCheck:
         best: Recovered | None = None
         kept: Recovery | None = None
         problems: list[str] = []
-        for by, found in self._candidates(subject, seen):
+        for by, found, frame in self._candidates(subject, seen):
             problem = self.log.verify_receipt(found.receipt)
             if problem:
                 problems.append(f"entry {found.receipt.index}: {problem}")
                 continue
-            candidate = self._compare(by, found, subject)
+            candidate = self._compare(by, found, subject, frame)
             # A fingerprint alone that does not hold up is no lead at all; a mark or a manifest is.
             if candidate.matches or (best is None and by != "fingerprint"):
                 best, kept = candidate, found.recovery
@@ -82,25 +82,29 @@ class ReceiptCheck:
             )
         return self._evidence(self._with_manifest(best, kept, subject), problems)
 
-    def _candidates(self, subject: Subject, seen: tuple[Evidence, ...]) -> Iterator[tuple[str, Found]]:
-        yield from (("digest", f) for f in self.log.find_digest(subject.asset.digest)[:CANDIDATES])
+    def _candidates(
+        self, subject: Subject, seen: tuple[Evidence, ...]
+    ) -> Iterator[tuple[str, Found, Frame | None]]:
+        yield from (("digest", f, None) for f in self.log.find_digest(subject.asset.digest)[:CANDIDATES])
         manifest = manifest_of(seen)
         if manifest.label:
-            yield from (("manifest", f) for f in self.log.find_manifest(manifest.label)[:CANDIDATES])
+            yield from (("manifest", f, None) for f in self.log.find_manifest(manifest.label)[:CANDIDATES])
         for reading in (e.found for e in seen if e.check == "mark"):
             if isinstance(reading, Reading) and reading.mark:
-                yield from (("watermark", f) for f in self.log.find_mark(reading.mark)[:CANDIDATES])
+                marked = self.log.find_mark(reading.mark)[:CANDIDATES]
+                yield from (("watermark", f, reading.frame) for f in marked)
         media = _media(subject)
         for fingerprint in self.fingerprinter.fingerprints(media) if media else ():
-            yield from (("fingerprint", f) for f in self.log.find_fingerprint(fingerprint)[:CANDIDATES])
+            near = self.log.find_fingerprint(fingerprint)[:CANDIDATES]
+            yield from (("fingerprint", f, None) for f in near)
 
-    def _compare(self, by: str, found: Found, subject: Subject) -> Recovered:
+    def _compare(self, by: str, found: Found, subject: Subject, frame: Frame | None) -> Recovered:
         if by == "digest":
             return Recovered(by, found.receipt, None, None, matches=True)
         media = _media(subject)
         comparison: Comparison | None = None
         if media and found.recovery and found.recovery.sketch:
-            comparison = self.fingerprinter.compare(media, found.recovery.sketch)
+            comparison = self.fingerprinter.compare(media, found.recovery.sketch, frame)
         return Recovered(by, found.receipt, comparison, None, matches=bool(comparison and comparison.same))
 
     def _with_manifest(self, best: Recovered, kept: Recovery | None, subject: Subject) -> Recovered:
