@@ -96,12 +96,14 @@ def forecast(
             changed = Media.still(passage.change(small, generator(seed, passage.name)))
         except ConfigurationError:  # a codec that this machine lacks
             return untried
-        found = leads = matches = None
+        found = leads = matches = frame = None
         if mark and scheme:
-            found = scheme.read(changed).mark == mark
+            reading = scheme.read(changed)
+            found = reading.mark == mark
+            frame = reading.frame if found else None
         if likeness and kept:
             leads = any(likeness.leads(each, kept) for each in likeness.fingerprints(changed))
-            matches = likeness.compare(changed, kept.sketch).same
+            matches = likeness.compare(changed, kept.sketch, frame).same
         return Outlook(passage.name, passage.told, found, leads, matches)
 
     return tuple(look(passage) for passage in PASSAGES)
