@@ -70,7 +70,7 @@ def compare(
     ``frame`` says how the picture lies on the original, in pixels of its full ``size`` (height, width). Where the two
     do not agree there, the place is searched: the mark that told the frame may be a copy.
     """
-    if frame and (found := _compare_framed(Received(received), sketch, frame, size)):
+    if frame and (found := compare_framed(Received(received), sketch, frame, size)):
         return found
     views, original = views_of(received), Area(sketch)
     best = align(views, original)
@@ -89,7 +89,7 @@ def compare(
     )
 
 
-def _compare_framed(
+def compare_framed(
     received: Received, sketch: Plane, frame: Frame, size: tuple[int, int]
 ) -> Comparison | None:
     """Compare where a frame says, None where the two do not agree there."""
