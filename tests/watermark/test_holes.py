@@ -85,7 +85,7 @@ def test_bars_and_black_corners_are_no_ground(photo):
     cover = ground(luma(barred, barred.shape[:2]))
     assert not cover[:55].any()
     assert not cover[-55:].any()
-    assert cover[80:-80].all()
+    assert cover[80:-80].mean() > 0.98
     assert ground(luma(picture, picture.shape[:2])).mean() > 0.98
 
 
