@@ -135,10 +135,14 @@ def attack_once(plane: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def sample(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return what the network is given (2, PATCH, PATCH) and what it should say (1, PATCH, PATCH)."""
     share = math.sqrt(photo.size) / SIDE  # pixels of the photograph a canonical pixel
-    native = share * min(1.0, math.exp(rng.uniform(math.log(0.5), 0.35)))  # the same once reduced for publication
+    native = share * min(
+        1.0, math.exp(rng.uniform(math.log(0.5), 0.35))
+    )  # the same once reduced for publication
     margin = 16
     wide = PATCH + 2 * margin
-    zoom = math.exp(rng.uniform(-0.4, 0.3))  # canonical pixels a rendered pixel: crops are rendered too large or small
+    zoom = math.exp(
+        rng.uniform(-0.4, 0.3)
+    )  # canonical pixels a rendered pixel: crops are rendered too large or small
     reach = min(math.ceil(wide * zoom), int(min(photo.shape) / share))
     side = math.floor(reach * share)
     top, left = (int(rng.integers(0, n - side + 1)) for n in photo.shape)
@@ -155,7 +159,9 @@ def sample(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.
     turn = rng.uniform(-45, 45) if rng.random() < 0.35 else 0.0
     for number in range(int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))):
         if turn and number == 0:
-            marked = np.asarray(Image.fromarray(marked.astype(np.float32), "F").rotate(turn, Image.Resampling.BICUBIC))
+            marked = np.asarray(
+                Image.fromarray(marked.astype(np.float32), "F").rotate(turn, Image.Resampling.BICUBIC)
+            )
         marked = np.clip(np.round(attack_once(marked, rng)), 0, 255)
     out = round(reach / zoom)
     given = scaled(marked, (out, out))
@@ -208,14 +214,21 @@ def load(folders: list[Path]) -> list[np.ndarray]:
 def export(model: Listener, path: Path) -> None:
     """Write the network for ONNX Runtime."""
     torch.onnx.export(
-        model.eval().float(), (torch.zeros(1, 2, 64, 64),), str(path), input_names=["senses"],
-        output_names=["pattern"], opset_version=17, dynamo=False,
+        model.eval().float(),
+        (torch.zeros(1, 2, 64, 64),),
+        str(path),
+        input_names=["senses"],
+        output_names=["pattern"],
+        opset_version=17,
+        dynamo=False,
         dynamic_axes={"senses": {2: "h", 3: "w"}, "pattern": {2: "h", 3: "w"}},
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--photos", type=Path, nargs="+", required=True)
     parser.add_argument("--into", type=Path, required=True, help="checkpoint to write, and to resume from")
     parser.add_argument("--steps", type=int, default=16000)
@@ -241,7 +254,9 @@ def main() -> None:
     if done < options.steps:
         photos = load(options.photos)
         print(len(photos), "photographs", flush=True)
-        stream = iter(DataLoader(Pieces(photos, options.seed + done), options.batch, num_workers=options.workers))
+        stream = iter(
+            DataLoader(Pieces(photos, options.seed + done), options.batch, num_workers=options.workers)
+        )
         start, losses, kept_at = time.monotonic(), [], time.monotonic()
         for step in range(done + 1, options.steps + 1):
             ramp = min(1.0, step / 300)
@@ -265,8 +280,12 @@ def main() -> None:
                 print(f"{step} loss {np.mean(losses[-100:]):.4f} {speed:.2f} steps/s", flush=True)
             if time.monotonic() - kept_at > 120 or step == options.steps:
                 kept_at = time.monotonic()
-                state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average,
-                         "step": step}
+                state = {
+                    "model": model.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "average": average,
+                    "step": step,
+                }
                 torch.save(state, options.into.with_suffix(".part"))
                 options.into.with_suffix(".part").replace(options.into)
     model.load_state_dict(average)

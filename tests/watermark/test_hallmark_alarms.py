@@ -156,7 +156,9 @@ def test_the_bench_goes_on_where_it_stopped(alarms, tmp_path, monkeypatch):
     def counted(file, *goals):
         for goal in goals:
             state = alarms.State.open(tmp_path / file, 3, 64)
-            alarms.run(state, pictures, {"decodings": goal, "coins": 0, "readings": 0, "failures": 0}, math.inf)
+            alarms.run(
+                state, pictures, {"decodings": goal, "coins": 0, "readings": 0, "failures": 0}, math.inf
+            )
         return state.document()["parts"]
 
     assert counted("twice", 2, 4) == counted("once", 4)
