@@ -38,7 +38,7 @@ CHANGES = {name: attack.change for name, attack in ATTACKS.items()} | {
 }
 INTACT = ("none", "jpeg60", "resize0.5", "crop50", "rot5", "social")
 PASTED = ("jpeg75", "social")
-SHARES = (0.15, 0.2, 0.25)
+SHARES = (0.15, 0.2, 0.25, 0.3)
 COVERED = 0.25
 DETAIL, LOOKS = 12.0, 20
 """Least standard deviation in grey levels of what is pasted, and places looked at to find it (else the best)."""
