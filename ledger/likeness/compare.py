@@ -105,7 +105,9 @@ def compare_framed(
     matching = float(weight[correlation >= BLOCK_MATCH].sum())
     if not blocks or matching < (MIN_MATCH + FRAME_MARGIN / blocks) * total:
         return None
-    changed = _difference(ours, theirs, covered)
+    # a page or black corners round the picture shine through at the original's own edges
+    inner = np.pad(np.ones((sketch.shape[1] - 2, sketch.shape[2] - 2), np.bool_), 1)[window]
+    changed = _difference(ours, theirs, covered & inner)
     return Comparison(
         similarity=_similarity(ours, theirs, covered),
         same=True,
