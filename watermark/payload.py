@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -69,7 +69,7 @@ class Payload:
     id_bits: int = 48
     check_bits: int = 32
     generators: tuple[int, ...] = RATE_QUARTER
-    key: bytes = PUBLIC_KEY
+    key: bytes = field(default=PUBLIC_KEY, repr=False)
 
     @property
     def coded_bits(self) -> int:

@@ -177,3 +177,10 @@ def test_says_where_it_is_missing(marked, photo, saved):
         middle = (left + width / 2, top + height / 2)
         assert 130 / 512 < middle[0] < 310 / 512
         assert 60 / 512 < middle[1] < 240 / 512
+
+
+def test_a_secret_is_not_printed():
+    voice = Hallmark([b"a secret nobody may read"]).voices[0]
+    for shown in (voice, voice.pattern, voice.finder, voice.payload):
+        assert "secret nobody" not in repr(shown)
+        assert repr(voice.key) not in repr(shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -48,7 +48,7 @@ DIMENSIONS = 2 * BINS
 class Pattern:
     """The keyed pattern for code words of ``length`` bits."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     length: int
 
     @cached_property

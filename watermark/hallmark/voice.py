@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -28,7 +28,7 @@ TRIES = 96
 class Voice:
     """What a secret and a length of identifier make; raises UsageError on another length."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
     id_bits: int = 64
 
     def __post_init__(self) -> None:
