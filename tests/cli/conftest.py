@@ -61,7 +61,7 @@ class Terminal:
             env={**keep, **self._own(environment)},
             capture_output=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
         return self._checked(
             Answer(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8")), expect
