@@ -63,6 +63,7 @@ def _session() -> onnxruntime.InferenceSession:
         raise ConfigurationError(
             f"the network {WEIGHTS} is not the one this version was made with", hint="install Assay again"
         )
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.log_severity_level = 3
