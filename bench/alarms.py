@@ -58,6 +58,8 @@ CROPS, POSES, KEYS = 8, 2, 32
 """One piece of decodings, or of coins: each crop in each pose under each key."""
 SHARES = (0.1, 0.15, 0.3, 0.4, 0.05)
 """How often each of the reader's sizes is drawn: small canvases cost less, and their coins are fewer."""
+BATCH = 8
+"""Words decoded at a time: the states of each that led on are half a megabyte."""
 FIXED = 10_000
 """Code words of each key that soft bits are held against."""
 BIN = 0.25
@@ -85,7 +87,9 @@ class Said:
 def forced(said: Sequence[Said], tally: Tally, kind: str) -> None:
     """Decode what was said with no gate before it, and count it under ``kind``."""
     code = likeliest(said[0].voice.payload.id_bits + said[0].voice.payload.check_bits)
-    for word, one in zip(code.decode(np.stack([s.soft for s in said])), said, strict=True):
+    softs = np.stack([one.soft for one in said])
+    words = [word for top in range(0, len(softs), BATCH) for word in code.decode(softs[top : top + BATCH])]
+    for word, one in zip(words, said, strict=True):
         assert word is not None
         strength = float(np.linalg.norm(one.soft)) * math.sqrt(one.soft.size)
         agreement = word.correlation * strength / (one.spread + 1e-12)
@@ -141,12 +145,8 @@ class Watched(Reader):
 def decodings(pictures: Pictures, bits: int, rng: Rng, tally: Tally) -> int:
     """Decode CROPS in POSES under KEYS; return how many decodings."""
     voices = _voices(bits, rng)
-    code = likeliest(bits + voices[0].payload.check_bits)
     for kind, said in _said(pictures, voices, rng, tally):
         forced([one for ones in said for one in ones], tally, kind)
-        if said[0][0].heard.start[0] % 8 == 0:
-            tally.add("decoded alike", code.agrees(np.stack([s.soft for s in said[0]])) * len(said[0]))
-            tally.add("decoded twice", len(said[0]))
     return CROPS * POSES * KEYS
 
 

@@ -160,10 +160,6 @@ def _costs(tallies: dict[str, Tally]) -> Table:
         ),
         ("crops in which nothing at all is heard", f"{int(free.counts['coinless']):,}"),
         (
-            "words decoded alike by the reader's decoder",
-            f"{free.counts['decoded alike']:,} of {free.counts['decoded twice']:,}",
-        ),
-        (
             "loudness: mean, standard deviation, most",
             f"{mean:.3f}, {spread:.3f}, {free.most.get('loudness', 0):.2f}",
         ),

@@ -41,11 +41,13 @@ def _memory(generators: tuple[int, ...]) -> int:
 
 @lru_cache(maxsize=4)
 def _outputs(generators: tuple[int, ...]) -> Soft:
-    """Return the antipodal output (0 → +1, 1 → -1) of each transition, shape (outputs, 2 × states).
+    """Return the antipodal output (0 → +1, 1 → -1) of the transitions by a 0 from even states, (outputs, states / 2).
 
-    A register value holds the newest bit on top, so that ``register >> 1`` is the state it leads to.
+    A register value holds the newest bit on top and the oldest at the bottom, so that ``register >> 1`` is the state
+    it leads to. All generators have both of these bits: one that changes turns every output round.
     """
-    registers = np.arange(2 << _memory(generators), dtype=np.uint16)
+    assert all(g & 1 and g >> _memory(generators) for g in generators)
+    registers = np.arange(0, 1 << _memory(generators), 2, dtype=np.uint16)
     rows = [np.bitwise_count(registers & np.uint16(g)) & 1 for g in generators]
     return np.stack([1.0 - 2.0 * row for row in rows]).astype(np.float32)
 
@@ -128,17 +130,18 @@ class Payload:
         """Return the information bits, shape (batch, id_bits + check_bits), of the likeliest paths."""
         batch, steps = soft.shape[0], self.id_bits + self.check_bits
         outputs, memory = _outputs(self.generators), _memory(self.generators)
-        states = 1 << memory
-        branches = (soft.reshape(batch * steps, -1) @ outputs).reshape(batch, steps, 2 * states)
+        states, half = 1 << memory, 1 << (memory - 1)
+        branches = (soft.reshape(batch * steps, -1) @ outputs).reshape(batch, steps, half)
         order = np.arange(-_WRAP * memory, steps + _WRAP * memory) % steps
         metric = np.zeros((batch, states), np.float32)
         choices = np.empty((len(order), batch, states), np.bool_)
         for row, step in enumerate(order):
-            # Register r is entered from state r mod the states and leads to state r >> 1: neighbours compete.
-            paths = (np.concatenate((metric, metric), axis=1) + branches[:, step]).reshape(batch, states, 2)
-            even, odd = paths[:, :, 0], paths[:, :, 1]
-            np.greater(odd, even, out=choices[row])
-            metric = np.maximum(even, odd)
+            # States 2n and 2n + 1 lead to n by a 0, to n + states / 2 by a 1.
+            branch, even, odd = branches[:, step], metric[:, 0::2].copy(), metric[:, 1::2].copy()
+            for side, into in ((branch, slice(half)), (-branch, slice(half, None))):
+                low, high = even + side, odd - side
+                np.greater(high, low, out=choices[row, :, into])
+                np.maximum(high, low, out=metric[:, into])
         state = metric.argmax(axis=1)
         rows = np.arange(batch)
         decided = np.empty((len(order), batch), np.uint8)

@@ -94,11 +94,8 @@ def test_of_all_words_none_comes_near_what_a_mark_says(alarms, planes, photo):
     assert tally.counts["loud"] <= 2
 
 
-def test_both_decoders_of_the_bench_agree(alarms):
-    voice, rng = VOICES[0], np.random.default_rng(4)
-    code = (1 - 2.0 * voice.payload.encode(ID)).astype(np.float32)
-    soft = np.stack([a * code + rng.normal(size=code.size) for a in (0, 0.2, 0.3, 0.5)]).astype(np.float32)
-    assert alarms.likeliest(96).agrees(soft)
+def test_the_code_words_of_the_bench_are_those_of_the_mark(alarms):
+    voice = VOICES[0]
     assert (
         alarms.words_of(voice, 1, np.random.default_rng(7))
         == 1 - 2.0 * voice.payload.encode(np.random.default_rng(7).bytes(8).hex())
