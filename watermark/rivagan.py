@@ -124,15 +124,20 @@ def _session(name: str, digest: str) -> Any:
         raise ConfigurationError("RivaGAN's networks are not installed", hint=_HINT) from error
     if hashlib.sha256(data).hexdigest() != digest:
         raise ConfigurationError("RivaGAN's networks are not those published", hint=_HINT, path=path)
-    options = onnxruntime.SessionOptions()
-    options.enable_cpu_mem_arena = False  # the arena would keep the largest picture's memory for good
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    try:
+        options = onnxruntime.SessionOptions()
+        options.enable_cpu_mem_arena = False  # the arena would keep the largest picture's memory for good
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base but this
+        raise ConfigurationError(
+            f"onnxruntime cannot load RivaGAN: {error}", hint=_HINT, path=path
+        ) from error
 
 
 def _run(session: Any, inputs: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     try:
         answers: list[NDArray[np.float32]] = session.run(None, inputs)
-    except Exception as error:  # onnxruntime's exceptions have no common base but this
+    except Exception as error:  # as above
         raise ConfigurationError(f"onnxruntime cannot run RivaGAN: {error}", hint=_HINT) from error
     return answers
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
@@ -25,6 +25,7 @@ CODING_NOISE = 4.0
 """Variance, in squared grey levels, that a picture's own coding is taken to add everywhere."""
 _SMOOTH, _LOCAL, _LOUDEST = 7, 9, 2.5
 _SURROUNDINGS, _KNEE = 21, 8.0
+_HINT = "install Assay and onnxruntime again; onnxruntime's own page says on which platforms it runs"
 
 
 def by_rule(plane: Plane) -> Plane:
@@ -47,24 +48,44 @@ def senses(plane: Plane) -> NDArray[np.float32]:
 
 
 def by_network(plane: Plane) -> Plane:
-    """Return what the trained network hears: the pattern it expects, float32; zero where nothing can be known."""
+    """Return what the trained network hears: the pattern it expects, float32; zero where nothing can be known.
+
+    Raises ConfigurationError where the network or ONNX Runtime is damaged or missing.
+    """
     rows, columns = plane.shape
     lacking = (-rows % MULTIPLE, -columns % MULTIPLE)
     padded = np.pad(plane, ((0, lacking[0]), (0, lacking[1])), mode="symmetric")
-    (heard,) = _session().run(None, {"senses": senses(padded)[None]})
+    heard = _run(_session(), senses(padded)[None])
     cut: Plane = heard[0, 0, :rows, :columns]
     return cut
 
 
 @lru_cache(maxsize=1)
-def _session() -> onnxruntime.InferenceSession:
-    model = files("assay.watermark.hallmark").joinpath(WEIGHTS).read_bytes()
+def _session() -> Any:
+    """Load the network, checked; raises ConfigurationError where it or ONNX Runtime is damaged or missing."""
+    try:
+        import onnxruntime
+
+        model = files("assay.watermark.hallmark").joinpath(WEIGHTS).read_bytes()
+    except (ImportError, OSError) as error:
+        raise ConfigurationError(f"the mark's network cannot be loaded: {error}", hint=_HINT) from error
     if hashlib.sha256(model).hexdigest() != SHA256:
         raise ConfigurationError(
             f"the network {WEIGHTS} is not the one this version was made with", hint="install Assay again"
         )
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    try:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = THREADS
+        options.log_severity_level = 3
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base but this
+        raise ConfigurationError(f"ONNX Runtime cannot load {WEIGHTS}: {error}", hint=_HINT) from error
+
+
+def _run(session: Any, given: NDArray[np.float32]) -> NDArray[np.float32]:
+    try:
+        (heard,) = session.run(None, {"senses": given})
+    except Exception as error:  # as above
+        raise ConfigurationError(f"ONNX Runtime cannot run {WEIGHTS}: {error}", hint=_HINT) from error
+    answer: NDArray[np.float32] = heard
+    return answer
