@@ -11,6 +11,8 @@ from assay.provenance.keys.signers import read_mark_key
 from assay.provenance.plugins import open_watermark
 from assay.provenance.settings import SETTINGS, read_settings
 from assay.provenance.subject import Subject
+from assay.watermark.hallmark.scheme import Hallmark
+from assay.watermark.payload import PUBLIC_KEY
 
 from .. import darkroom
 from ..studio import LARGE
@@ -118,6 +120,17 @@ def test_keys_of_no_use_are_refused_and_never_shown(tmp_path):
         assert not any(secret in told for secret in ("horse", "hunter2", "fifteen", "everybody"))
     assert read_mark_key("env:LONG", tmp_path, {"LONG": "x" * 16}) == b"x" * 16
     assert read_mark_key("public:", tmp_path, {}) == b""
+
+
+@pytest.mark.parametrize("scheme", ["hallmark", "hallmark128", "hallmark256"])
+def test_a_scheme_takes_no_secret_that_can_be_tried_out(scheme):
+    for secrets in ([b"fifteen letters"], [b"a secret of the desk", b"short"]):
+        with pytest.raises(UsageError, match="at least 16 bytes") as caught:
+            open_watermark(scheme, secrets)
+        assert "letters" not in f"{caught.value}"
+    with pytest.raises(UsageError, match="at least 16 bytes"):
+        Hallmark([b""])
+    assert open_watermark(scheme, [b"", b"a secret of the desk"]).voices[0].secret == PUBLIC_KEY
 
 
 def test_the_setting_is_a_list(desk):

@@ -19,7 +19,7 @@ from assay.watermark.hallmark.voice import TRIES, Voice
 
 ID = "00112233aabbccdd"
 SIDE = 320
-VOICES = [Voice(b"calibration %d" % number) for number in range(16)]
+VOICES = [Voice(b"calibration, %04d" % number) for number in range(16)]
 WORDS = [f"{number:016x}" for number in range(0, 1 << 63, (1 << 63) // 40)]
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 
@@ -79,7 +79,7 @@ def test_no_picture_has_more_energy_than_coins(said):
 
 
 def test_of_all_words_none_comes_near_what_a_mark_says(alarms, planes, photo):
-    mark = Hallmark((b"another",))
+    mark = Hallmark((b"another desk's secret",))
     marked = luma(mark.embed(Media.still(photo("coffee.png")), ID).frame(), canonical_shape(400, 600, 640))
     (voice,) = mark.voices
     code, placement = voice.payload.encode(ID), voice.placement(ID)
@@ -104,9 +104,11 @@ def test_the_code_words_of_the_bench_are_those_of_the_mark(alarms):
 
 def test_the_picture_of_one_key_says_nothing_under_another(photo, monkeypatch):
     monkeypatch.setattr(read, "SIZES", read.SIZES[:2])  # the mark is found in the first
-    marked = Media.still(Hallmark((b"ours",)).embed(Media.still(photo("coffee.png")), ID).frame()[:300, :300])
-    assert Hallmark((b"ours",)).read(marked).mark.id == ID
-    for reader in (Hallmark((b"theirs",)), Hallmark((b"ours",), 128)):
+    marked = Media.still(
+        Hallmark((b"a secret of ours",)).embed(Media.still(photo("coffee.png")), ID).frame()[:300, :300]
+    )
+    assert Hallmark((b"a secret of ours",)).read(marked).mark.id == ID
+    for reader in (Hallmark((b"a secret of theirs",)), Hallmark((b"a secret of ours",), 128)):
         reading = reader.read(marked)
         assert not reading.found
         assert reading.p_value == 1
@@ -128,7 +130,7 @@ def test_p_values_count_words_hypotheses_and_keys():
         assert voice.p_value(agreement) == pytest.approx(min(1, words), rel=1e-6)
         assert voice.p_value(agreement, 3) == pytest.approx(min(1, 3 * words), rel=1e-6)
     assert voice.p_value(11.5) > read.ALARM > voice.p_value(11.9)
-    assert Voice(b"", 256).p_value(19.9) > read.ALARM
+    assert Voice(b"no secret at all", 256).p_value(19.9) > read.ALARM
     for agreement in (math.nan, -20.0, 0.0):
         assert voice.p_value(agreement) == 1
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from assay.provenance.errors import UsageError
+from assay.provenance.keys.signers import LEAST_MARK_SECRET
 from assay.watermark.hallmark.canvas import Plane
 from assay.watermark.hallmark.hearing import Heard
 from assay.watermark.hallmark.pattern import TILE, Pattern, Placement
@@ -26,12 +27,17 @@ TRIES = 96
 
 @dataclass(frozen=True)
 class Voice:
-    """What a secret and a length of identifier make; raises UsageError on another length."""
+    """What a secret and a length of identifier make; raises UsageError on a short secret or another length."""
 
     secret: bytes = field(repr=False)
     id_bits: int = 64
 
     def __post_init__(self) -> None:
+        if len(self.secret) < LEAST_MARK_SECRET:
+            raise UsageError(
+                f"a mark's secret has at least {LEAST_MARK_SECRET} bytes",
+                hint="make one with 'assay keys mark', or leave it out for the public key",
+            )
         if self.id_bits not in SCHEMES:
             raise UsageError(
                 f"there is no mark of {self.id_bits} bits", hint="choose " + ", ".join(map(str, SCHEMES))
