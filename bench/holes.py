@@ -136,11 +136,16 @@ def tries(
             continue
         rng = generator(seed, "holes")
         for name in INTACT:
-            yield "nothing", name, scheme.extent(Media.still(CHANGES[name](marked, rng))), None
+            yield "nothing", name, scheme.locate(Media.still(CHANGES[name](marked, rng))).extent, None
         for share in SHARES:
             changed, place = pasted(marked, stranger, share, rng)
             for name in PASTED:
-                yield f"{share:g}", name, scheme.extent(Media.still(CHANGES[name](changed, rng))), place
+                yield (
+                    f"{share:g}",
+                    name,
+                    scheme.locate(Media.still(CHANGES[name](changed, rng))).extent,
+                    place,
+                )
         print(f"  {number + 1} of {len(paths)}: {path.name}", file=sys.stderr, flush=True)
 
 

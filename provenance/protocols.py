@@ -12,7 +12,7 @@ from assay.provenance.evidence import Evidence
 from assay.provenance.files.worker import Job
 from assay.provenance.leaf import Leaf
 from assay.provenance.manifest import SoftBinding
-from assay.provenance.mark import Extent, Frame, Mark, Reading
+from assay.provenance.mark import Frame, Mark, Reading
 from assay.provenance.media import Media, Samples
 from assay.provenance.receipt import Receipt
 
@@ -60,8 +60,8 @@ class KeyedWatermark(Watermark, Protocol):
 class LocatingWatermark(Watermark, Protocol):
     """A Watermark that can also say which parts of a picture carry its mark."""
 
-    def extent(self, media: Media) -> Extent | None:
-        """Return where the mark is heard and where it is missing; None where no mark is read."""
+    def locate(self, media: Media) -> Reading:
+        """Return what ``read`` returns, with the ``extent`` of a mark that is found."""
         ...
 
 

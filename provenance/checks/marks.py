@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from assay.provenance import wording
@@ -51,10 +50,10 @@ class MarkCheck:
         media = subject.picture().media
         readings: list[Reading] = []
         for scheme in self.schemes:
-            readings.append(scheme.read(media))
+            readings.append(
+                scheme.locate(media) if isinstance(scheme, LocatingWatermark) else scheme.read(media)
+            )
             if readings[-1].found:
-                if isinstance(scheme, LocatingWatermark):
-                    readings[-1] = replace(readings[-1], extent=scheme.extent(media))
                 break
         details = {"readings": [_detail(r) for r in readings]}
         best = next((r for r in readings if r.found), None)

@@ -166,12 +166,12 @@ def test_a_copied_mark_is_not_read(marked, photo):
 
 def test_says_where_it_is_missing(marked, photo, saved):
     picture = marked["astronaut.png"].copy()
-    assert MARK.extent(Media.still(picture)).holes == ()
-    assert MARK.extent(Media.still(photo("astronaut.png"))) is None
+    assert MARK.locate(Media.still(picture)).extent.holes == ()
+    assert MARK.locate(Media.still(photo("astronaut.png"))).extent is None
     face = np.asarray(Image.fromarray(photo("chelsea.png")).resize((180, 180)))
     picture[60:240, 130:310] = face
     for attacked in (picture, saved(picture, quality=70)):
-        found = MARK.extent(Media.still(attacked))
+        found = MARK.locate(Media.still(attacked)).extent
         assert len(found.holes) == 1
         left, top, width, height = found.holes[0]
         middle = (left + width / 2, top + height / 2)

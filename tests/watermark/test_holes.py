@@ -22,7 +22,7 @@ TRIES, LEAST = 6, 5
 
 
 def holes(picture):
-    extent = MARK.extent(Media.still(np.ascontiguousarray(picture)))
+    extent = MARK.locate(Media.still(np.ascontiguousarray(picture))).extent
     assert extent is not None
     return extent.holes
 

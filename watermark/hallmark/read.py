@@ -89,8 +89,8 @@ class Reader:
 
     voices: Sequence[Voice]
 
-    def read(self, pixels: Samples) -> Reading:
-        """Return what is found in uint8 (height, width, 3) pixels."""
+    def read(self, pixels: Samples, *, locate: bool = False) -> Reading:
+        """Return what is found in uint8 (height, width, 3) pixels, and in which parts of them if asked to locate it."""
         scheme = self.voices[0].scheme
         if min(pixels.shape[:2]) < LEAST_SIDE:
             return Reading(scheme, None, None, "too small")
@@ -100,9 +100,8 @@ class Reader:
         details = {"agreement": round(found.agreement, 2), **found.attempt.describe()}
         height, width = pixels.shape[:2]
         whole = _whole(found.attempt, found.id, (height, width))
-        return Reading(
-            scheme, Mark(scheme, found.id), found.p_value, "", details, whole, _frame(found, height, width)
-        )
+        frame, where = _frame(found, height, width), _extent(found) if locate else None
+        return Reading(scheme, Mark(scheme, found.id), found.p_value, "", details, whole, frame, where)
 
     def find(self, pixels: Samples) -> Finding | None:
         """Return the first identifier that chance does not explain."""
@@ -119,16 +118,6 @@ class Reader:
             if p_value < ALARM:
                 return Finding(word.id, attempt, agreement, p_value)
         return None
-
-    def extent(self, pixels: Samples) -> Extent | None:
-        """Return where in a picture its mark is heard, by the network; None where none is read."""
-        found = self.find(pixels)
-        if not found:
-            return None
-        voice, pose, rendering = found.attempt.voice, found.attempt.pose, found.attempt.rendering
-        heard, cover = by_network(rendering.plane), ground(rendering.plane)
-        said = _laid_out(voice, pose, heard, rendering.plane, cover)
-        return extent(said, voice.payload.encode(found.id), pose, rendering.plane.shape)
 
     def _attempts(self, pixels: Samples) -> Iterator[Attempt]:
         """Yield hypotheses, the likeliest and cheapest first."""
@@ -170,6 +159,14 @@ def _laid_out(voice: Voice, pose: Pose, heard: Plane, plane: Plane, cover: Plane
     """Return what the tiles say in a pose; ``cover`` is 1 where there is a picture, 0 elsewhere."""
     (turned, light, cover), start = laid_out(pose, (heard, plane, cover))
     return Heard.of(voice.pattern, turned, light, cover, start)
+
+
+def _extent(found: Finding) -> Extent:
+    """Return where in the picture the mark is heard, by the network."""
+    voice, pose, rendering = found.attempt.voice, found.attempt.pose, found.attempt.rendering
+    heard = rendering.heard if rendering.by == "network" else by_network(rendering.plane)
+    said = _laid_out(voice, pose, heard, rendering.plane, ground(rendering.plane))
+    return extent(said, voice.payload.encode(found.id), pose, rendering.plane.shape)
 
 
 def _frame(found: Finding, height: int, width: int) -> Frame:

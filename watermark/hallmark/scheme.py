@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assay.provenance.errors import LimitError, UsageError
-from assay.provenance.mark import Extent, Reading
+from assay.provenance.mark import Reading
 from assay.provenance.media import Media, Samples
 from assay.watermark.hallmark.canvas import Plane, canonical_shape, luma, side_of
 from assay.watermark.hallmark.listener import by_rule
@@ -36,7 +36,7 @@ LEAST_SIDE = 128
 class Hallmark:
     """Watermark for images: an identifier that survives platforms, found by hidden tones and a small network.
 
-    ``keys`` are secrets of any length: the first one writes, all are tried on reading, so that a key can be
+    ``keys`` are secrets of 16 bytes or more: the first one writes, all are tried on reading, so that a key can be
     changed and old marks are still read. ``id_bits`` is 64, 128 or 256; each is a scheme of its own. Conforms to
     ``assay.provenance.protocols.Watermark``.
     """
@@ -85,9 +85,9 @@ class Hallmark:
         """
         return self._reader.read(media.frame())
 
-    def extent(self, media: Media) -> Extent | None:
-        """Return which parts of a picture carry its mark and which do not; None where no mark is read."""
-        return self._reader.extent(media.frame())
+    def locate(self, media: Media) -> Reading:
+        """Read, and say which parts of the picture carry the mark and which do not."""
+        return self._reader.read(media.frame(), locate=True)
 
     def _strength(
         self, plane: Plane, change: Plane, code: Bits, placement: Placement, shape: tuple[int, int]
