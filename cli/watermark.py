@@ -11,7 +11,7 @@ from assay.cli.door import emit, home_of, json_option, open_workspace, talk
 from assay.cli.lazy import LazyGroup
 
 if TYPE_CHECKING:
-    from assay.provenance.mark import Reading
+    from assay.provenance.mark import Extent, Reading
     from assay.provenance.protocols import Watermark
 
 FILE = click.Path(path_type=Path)
@@ -112,8 +112,8 @@ def read(
 ) -> None:
     """Read identifiers. Exit code 0 if every file carries one, 3 if some do not.
 
-    Says with what probability chance alone would answer so, and what was done to the picture since it was marked,
-    as far as the mark tells.
+    Says with what probability chance alone would answer so, what was done to the picture since it was marked, as
+    far as the mark tells, and in which parts of it the mark is missing.
 
     \b
     Examples:
@@ -136,7 +136,9 @@ def read(
         try:
             with Subject.open(path) as subject:
                 media = subject.picture().media
-                reading: Reading = marks.read(media)[0] if known else first_found(marks, media)[1]
+                reading: Reading = (
+                    marks.read(media)[0] if known else first_found(marks, media, locate=True)[1]
+                )
         except AssayError as error:
             say(error)
             codes.add(error.exit_code)
@@ -169,11 +171,17 @@ def open_schemes(
     return [open_watermark(each, keys, reading=True) for each in names]
 
 
-def first_found(schemes: list[Watermark], media: Any) -> tuple[Watermark, Reading]:
-    """Return the first scheme that found a mark, and its reading; where none did, the first scheme's."""
+def first_found(schemes: list[Watermark], media: Any, *, locate: bool = False) -> tuple[Watermark, Reading]:
+    """Return the first scheme that found a mark, and its reading; where none did, the first scheme's.
+
+    ``locate`` asks where in the picture it is, of schemes that can say so.
+    """
+    from assay.provenance.protocols import LocatingWatermark
+
     readings = []
     for scheme in schemes:
-        readings.append(scheme.read(media))
+        where = locate and isinstance(scheme, LocatingWatermark)
+        readings.append(scheme.locate(media) if where else scheme.read(media))
         if readings[-1].found:
             return scheme, readings[-1]
     return schemes[0], readings[0]
@@ -196,6 +204,7 @@ def _show(path: Path, reading: Reading, size: tuple[int, ...], as_json: bool) ->
                 "id": reading.mark.id if reading.mark else None,
                 "p_value": reading.p_value,
                 "aligned": reading.aligned,
+                "extent": reading.extent.to_json() if reading.extent else None,
                 "details": details,
             }
         )
@@ -207,15 +216,20 @@ def _show(path: Path, reading: Reading, size: tuple[int, ...], as_json: bool) ->
         click.echo(f"{name}: no mark{reason}{chance}")
         return
     click.echo(f"{name}: {safe_text(reading.mark.id)}{chance}  {safe_text(reading.scheme)}")
-    for line in _told(details):
+    for line in _told(details, reading.extent):
         click.echo(f"  {safe_text(line, 200)}")
 
 
-def _told(details: dict[str, Any]) -> list[str]:
+def _told(details: dict[str, Any], extent: Extent | None) -> list[str]:
     """Return in words what a reading says besides the identifier."""
+    from assay.provenance.wording import HOLE_CAUTION, missing_sentence
+
     lines = []
     if details.get("pose"):
         lines.append(f"the picture: {details['pose']}")
     if details.get("listener"):
         lines.append(f"heard by the {details['listener']}, agreement {details.get('agreement', '?')}")
+    missing = missing_sentence(extent)
+    if missing:
+        lines += [f"the mark: {missing[0].lower()}{missing[1:]}", HOLE_CAUTION]
     return lines

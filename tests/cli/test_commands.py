@@ -7,6 +7,7 @@ import re
 import stat
 
 import pytest
+from PIL import Image
 
 from .. import darkroom
 from ..studio import LARGE, encode, photo
@@ -271,6 +272,31 @@ def test_keys_of_marks_are_made_named_and_never_shown(desk, terminal):
     told += terminal("watermark", "read", out, "--key", secret, expect=2).err
     terminal("watermark", "read", out, "--known", "--key", uri, expect=2)
     assert secret not in told
+
+
+def test_a_part_that_was_replaced_is_told_where_a_mark_is_read(desk, terminal):
+    source, out, changed = (
+        desk.picture("png", size=(512, 400), name="coffee"),
+        desk.path(".png"),
+        desk.path(".png"),
+    )
+    terminal("watermark", "embed", source, "-o", out)
+    assert "missing" not in terminal("watermark", "read", out).out
+    with Image.open(out) as picture:
+        picture.paste(photo("astronaut", (150, 140)), (180, 120))
+        picture.save(changed)
+    told = terminal("watermark", "read", changed).out
+    assert "the mark: it is missing in one region" in told
+    assert "Captions, stickers" in told
+    whole, holed, unmarked = lines(terminal("watermark", "read", out, changed, source, "--json", expect=3))
+    assert (whole["extent"]["holes"], unmarked["extent"]) == ([], None)
+    ((left, top, width, height),) = holed["extent"]["holes"]
+    assert left < 255 / 512 < left + width
+    assert top < 190 / 400 < top + height
+    assert (
+        lines(terminal("watermark", "read", out, "--scheme", "dwtdctsvd", "--json", expect=3))[0]["extent"]
+        is None
+    )
 
 
 def test_a_picture_too_small_for_a_mark_is_said_to_be(desk, terminal):
