@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,7 +13,10 @@ from PIL import Image
 from assay.provenance.errors import LimitError
 from assay.provenance.media import Media
 from assay.watermark.hallmark import read
+from assay.watermark.hallmark.hearing import MOST_TILES, laid_out
+from assay.watermark.hallmark.pattern import TILE
 from assay.watermark.hallmark.scheme import Hallmark
+from assay.watermark.hallmark.sync import Pose
 
 ID = "00112233aabbccdd"
 MARK = Hallmark()
@@ -74,6 +78,33 @@ def test_a_strip_is_listened_to_once_a_canvas(photo, monkeypatch):
     strip = np.tile(photo("coffee.png")[:64], (1, 34, 1))[:, :20000]
     assert not MARK.read(Media.still(strip)).found
     assert len(heard) == len(set(heard)) < len(read.SIZES)
+
+
+def test_a_panorama_is_heard_to_its_end(photo):
+    parts = [
+        Image.fromarray(photo(name)) for name in ("coffee.png", "astronaut.png", "rocket.jpg", "chelsea.png")
+    ]
+    parts = [part.resize((part.width * 150 // part.height, 150)) for part in parts]
+    strip = np.hstack([np.asarray(part)[:, ::step] for step in (1, -1, 1) for part in parts])[:, -1800:]
+    marked = MARK.embed(Media.still(np.ascontiguousarray(strip)), ID).frame()
+    assert MARK.locate(Media.still(marked)).extent.holes == ()
+    changed = marked.copy()
+    changed[:, -110:] = photo("astronaut.png")[200:350, 100:210]
+    reading = MARK.locate(Media.still(changed))
+    assert reading.mark.id == ID
+    assert any(left + width > 0.97 for left, _, width, _ in reading.extent.holes)
+
+
+@pytest.mark.parametrize(("rows", "columns", "degrees"), [(100, 4096, 0), (100, 4096, 45), (3000, 2900, 10)])
+def test_a_region_is_bounded_and_about_the_middle(rows, columns, degrees):
+    turn = math.radians(degrees)
+    matrix = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    bright = np.zeros((rows, columns), np.float32)
+    bright[rows // 2 - 8 : rows // 2 + 8, columns // 2 - 8 : columns // 2 + 8] = 1
+    (region,), _ = laid_out(Pose(matrix, np.zeros(2), 0.0), (bright,))
+    assert region.size <= MOST_TILES * TILE**2
+    assert degrees or region.shape[1] >= 4096
+    assert np.abs(np.argwhere(region > 0.5).mean(0) - np.array(region.shape) / 2).max() <= TILE
 
 
 def test_threads_share_one_scheme(photo):

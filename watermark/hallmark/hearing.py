@@ -14,8 +14,8 @@ from assay.watermark.hallmark.pattern import TILE, TILES, Coefficients, Pattern,
 from assay.watermark.hallmark.polarity import polarity
 from assay.watermark.hallmark.sync import Pose
 
-WIDEST = 2048
-"""Most canonical pixels of one side of a region that a pose lays out."""
+MOST_TILES = 4096
+"""Most tiles that a pose lays out: those of a square of 2048 canonical pixels, or of the longest strip."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,20 @@ class Heard:
 
 
 def laid_out(pose: Pose, planes: tuple[Plane, ...]) -> tuple[tuple[Plane, ...], tuple[int, int]]:
-    """Return planes turned back into canonical pose, cut at tiles, and the number of the first tile."""
+    """Return planes turned back into canonical pose, cut at tiles, and the number of the first tile.
+
+    Of a region of more than MOST_TILES, which is a long strip that lies slantwise, the middle is returned.
+    """
     rows, columns = planes[0].shape
     centre = np.array((rows // 2, columns // 2), np.float64)
     inverse = np.linalg.inv(pose.matrix)
     corners = np.array([(0, 0), (0, columns - 1), (rows - 1, 0), (rows - 1, columns - 1)], np.float64)
     places = (corners - centre - pose.offset) @ inverse.T
     start = np.floor(places.min(0) / TILE).astype(int)
-    stop = np.minimum(np.ceil((places.max(0) + 1) / TILE).astype(int), start + WIDEST // TILE)
-    shape = tuple(int(n) for n in (stop - start) * TILE)
+    tiles = np.ceil((places.max(0) + 1) / TILE).astype(int) - start
+    kept = np.minimum(tiles, MOST_TILES // min(int(tiles.min()), math.isqrt(MOST_TILES)))
+    start += (tiles - kept) // 2
+    shape = tuple(int(n) for n in kept * TILE)
     # Pillow's places are of pixels' corners, and columns come first.
     shift = pose.matrix @ (start * TILE - 0.5) + pose.offset + centre + 0.5
     (a, b), (c, d) = pose.matrix
