@@ -56,7 +56,7 @@ GOALS = {"decodings": 100_000, "coins": 20_000_000, "readings": 2_000, "failures
 """How many of each part are made."""
 CROPS, POSES, KEYS = 8, 2, 32
 """One piece of decodings, or of coins: each crop in each pose under each key."""
-SHARES = (0.1, 0.15, 0.3, 0.4, 0.05)
+SHARES = (0.15, 0.35, 0.5)
 """How often each of the reader's sizes is drawn: small canvases cost less, and their coins are fewer."""
 BATCH = 8
 """Words decoded at a time: the states of each that led on are half a megabyte."""

@@ -129,6 +129,12 @@ class Placement:
             column = columns - 1 - column
         return (row + self.corner[0]) % PERIOD, (column + self.corner[1]) % PERIOD
 
+    def of_part(self, first: tuple[int, int], part: tuple[int, int], shape: tuple[int, int]) -> Placement:
+        """Return the placement of a part of a canvas, from its first pixel and the shapes of both."""
+        numbers = np.arange(part[0] * part[1], dtype=np.float32).reshape(part)
+        row, column = divmod(int(self.to_pattern(numbers)[0, 0]), part[1])
+        return Placement(self.turn, self.place((first[0] + row, first[1] + column), shape))
+
     def to_pattern(self, plane: Plane) -> Plane:
         """Return a canvas as it lies on the pattern."""
         turned = np.rot90(plane, self.turn % 4)

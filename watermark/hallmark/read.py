@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,17 +21,15 @@ from assay.watermark.hallmark.where import extent, ground
 
 ALARM = 1e-9
 """Largest p-value at which an identifier is reported."""
-SIZES = (1.0, 0.71, 0.5, 0.35, 1.41)
-"""Sides, in canonical ones, at which a picture is searched: crops are rendered smaller, what has borders larger."""
-CROPPED = 0.5
-"""Sizes up to which a picture is searched more deeply."""
-STRETCHED = 3
-"""How many of them are searched for changes of aspect, last of all."""
+SIZES = (1.0, 0.6, 0.36)
+"""Sides, in canonical ones, at which a picture is searched: each covers scales within sync.REACH, small ones crops."""
 POSES = 2
 """Poses decoded of one search."""
 CLEAR = 5.6
 """Score of a pose below which it is not decoded."""
-LOUD = 3.0
+SURE, OFF = 6.3, 0.05
+"""Score of a pose from which a picture is listened to again, and natural logarithm of the scale it is off by."""
+LOUD = 1.5
 """Standard deviations of excess energy below which what was heard is not decoded."""
 LEAST_SIDE = 64
 """Fewest pixels of the shorter side in which anything is looked for."""
@@ -122,7 +121,7 @@ class Reader:
     def _attempts(self, pixels: Samples) -> Iterator[Attempt]:
         """Yield hypotheses, the likeliest and cheapest first."""
         side = side_of(*pixels.shape[:2])
-        yield from self._posed(Rendering.of(pixels, side, by_rule, "rule"), Finder.search_upright)
+        yield from self._posed(pixels, Rendering.of(pixels, side, by_rule, "rule"), Finder.search_upright)
         spectra: list[tuple[Rendering, Spectrum]] = []
         for size in SIZES:
             shape = canonical_shape(pixels.shape[0], pixels.shape[1], size * SIDE)
@@ -130,15 +129,13 @@ class Reader:
                 continue  # a strip: the longest canvas again
             rendering = Rendering.of(pixels, size * SIDE, by_network, "network")
             spectra.append((rendering, Spectrum.of(rendering.heard)))
-            yield from self._posed(rendering, Finder.search, spectra[-1][1])
+            yield from self._posed(pixels, rendering, Finder.search, spectra[-1][1])
         for rendering, spectrum in spectra:
-            if rendering.size <= CROPPED:
-                yield from self._posed(rendering, Finder.search_deep, spectrum)
-        for rendering, spectrum in spectra[:STRETCHED]:
-            yield from self._posed(rendering, Finder.search_stretched, spectrum)
+            yield from self._posed(pixels, rendering, Finder.search_stretched, spectrum)
 
     def _posed(
         self,
+        pixels: Samples,
         rendering: Rendering,
         search: Callable[[Finder, Spectrum], list[Pose]],
         spectrum: Spectrum | None = None,
@@ -150,9 +147,24 @@ class Reader:
                     break
                 if search is not Finder.search_upright:
                     pose = voice.finder.refined(spectrum, pose)
-                everywhere = np.ones_like(rendering.plane)
-                said = _laid_out(voice, pose, rendering.heard, rendering.plane, everywhere)
-                yield Attempt(voice, pose, rendering, said)
+                yield _attempt(voice, pose, rendering)
+                if pose.score > SURE:
+                    yield from _closer(voice, pose, rendering, pixels)
+
+
+def _closer(voice: Voice, pose: Pose, rendering: Rendering, pixels: Samples) -> Iterator[Attempt]:
+    """Listen again at the size at which the picture was marked, where a pose says that it is another."""
+    growth = math.sqrt(abs(float(np.linalg.det(pose.matrix))))
+    if abs(math.log(growth)) < OFF:
+        return
+    nearer = Rendering.of(pixels, rendering.size * SIDE / growth, by_network, "network")
+    spectrum = Spectrum.of(nearer.heard)
+    yield _attempt(voice, voice.finder.followed(spectrum, pose.matrix / growth), nearer)
+
+
+def _attempt(voice: Voice, pose: Pose, rendering: Rendering) -> Attempt:
+    said = _laid_out(voice, pose, rendering.heard, rendering.plane, np.ones_like(rendering.plane))
+    return Attempt(voice, pose, rendering, said)
 
 
 def _laid_out(voice: Voice, pose: Pose, heard: Plane, plane: Plane, cover: Plane) -> Heard:

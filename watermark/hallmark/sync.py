@@ -14,10 +14,10 @@ from scipy import fft
 from assay.watermark.hallmark.pattern import PERIOD, TONE_BAND, Pattern, Placement
 from assay.watermark.hallmark.spectrum import ANGLES, STEP, Matrix, Spectrum
 
-REACH = 0.25
+REACH = 0.36
 """Natural logarithm of the largest change of scale that one rendering is searched for, either way."""
-CANDIDATES, DEEP = 12, 60
-"""Places of the polar map whose phases are compared: at first, and in deep crops, where noise is as loud."""
+UPRIGHT, CANDIDATES = 8, 10
+"""Places of the polar map whose phases are compared: of pictures that were not turned, and of all."""
 CERTAIN = 8.0
 """Score at which no other candidate is looked at."""
 _GRID = PERIOD // 2  # side of the grid of offsets: the tones lie below half its Nyquist frequency
@@ -60,11 +60,7 @@ class Finder:
 
     def search(self, spectrum: Spectrum) -> list[Pose]:
         """Return the likeliest poses of any rotation, mirroring and scale within REACH, best first."""
-        return self._best(spectrum, self._turned(spectrum, CANDIDATES))
-
-    def search_deep(self, spectrum: Spectrum) -> list[Pose]:
-        """Return the likeliest of the poses that ``search`` did not come to, best first."""
-        return self._best(spectrum, self._turned(spectrum, DEEP)[CANDIDATES:])
+        return self._best(spectrum, self._turned(spectrum))
 
     def search_upright(self, spectrum: Spectrum) -> list[Pose]:
         """Return the likeliest poses of a picture that was neither turned nor scaled, best first."""
@@ -95,18 +91,25 @@ class Finder:
             templates.append(np.conj(fft.rfft2(template)))
         return np.stack(templates)
 
-    def _turned(self, spectrum: Spectrum, most: int) -> list[Matrix]:
-        """Return the matrices at which most power lies where the tones would be, the likeliest first."""
+    def _turned(self, spectrum: Spectrum) -> list[Matrix]:
+        """Return the matrices at which most power lies where the tones would be, the likeliest first.
+
+        Most pictures were not turned: among the few places of the map that say so, fainter tones stand out.
+        """
         ours = fft.rfft2(spectrum.polar(_LEAST, _RADII), (_LENGTH, ANGLES), workers=2)
         score = fft.irfft2(ours * self._templates, (_LENGTH, ANGLES), workers=2)[:, :_SHIFTS]
+        straight = np.zeros_like(score)
+        straight[..., :: ANGLES // 2] = score[..., :: ANGLES // 2]
         found = []
-        for _ in range(most):
-            mirrored, shift, turned = np.unravel_index(int(score.argmax()), score.shape)
-            if score[mirrored, shift, turned] <= 0:
-                break
-            found.append(_matrix(shift * STEP - REACH, turned * STEP, bool(mirrored)))
-            near = np.arange(turned - 2, turned + 3) % ANGLES
-            score[mirrored, max(0, shift - 2) : shift + 3, near] = -1
+        for places, most in ((straight, UPRIGHT), (score, CANDIDATES)):
+            for _ in range(most):
+                mirrored, shift, turned = np.unravel_index(int(places.argmax()), score.shape)
+                if places[mirrored, shift, turned] <= 0:
+                    break
+                found.append(_matrix(shift * STEP - REACH, turned * STEP, bool(mirrored)))
+                near = np.arange(turned - 2, turned + 3) % ANGLES
+                for taken in (straight, score):
+                    taken[mirrored, max(0, shift - 2) : shift + 3, near] = 0
         return found
 
     @cached_property
@@ -169,6 +172,10 @@ class Finder:
         best = int(heights.argmax())
         score = float(heights[best] / (np.sqrt((np.abs(waves) ** 2).sum() / 2) + 1e-12))
         return Pose(matrix, matrix @ (place + _NEARBY[best]), score)
+
+    def followed(self, spectrum: Spectrum, matrix: Matrix) -> Pose:
+        """Return the best pose near a matrix that another rendering gave."""
+        return self.refined(spectrum, self.placed(spectrum, matrix))
 
     def refined(self, spectrum: Spectrum, pose: Pose) -> Pose:
         """Return the pose after small changes of scale, aspect, angle and shear, as long as they raise the score."""
