@@ -33,7 +33,9 @@ class ReferenceCheck:
                     Status.ABSENT, "Other bytes than the reference; only pictures are compared.", {}
                 )
             sketch = self.fingerprinter.sketch(other.picture().media)
-        found = self.fingerprinter.compare(subject.picture().media, sketch)
+        readings = [e.found for e in seen if e.check == "mark" and isinstance(e.found, Reading)]
+        frame = next((reading.frame for reading in readings if reading.frame), None)
+        found = self.fingerprinter.compare(subject.picture().media, sketch, frame)
         details = {
             "same": found.same,
             "similarity": found.similarity,
@@ -50,8 +52,8 @@ class ReferenceCheck:
             if found.regions
             else "no region differs"
         )
-        extents = (e.found.extent for e in seen if e.check == "mark" and isinstance(e.found, Reading))
-        silent = any(extent and extent.misses(region) for extent in extents for region in found.regions)
+        extents = [reading.extent for reading in readings if reading.extent]
+        silent = any(extent.misses(region) for extent in extents for region in found.regions)
         too = " Our watermark is missing there too." if silent else ""
         return self._say(
             Status.PASS, f"The picture of the reference ({found.alignment}); {where}.{too}", details

@@ -147,6 +147,31 @@ def test_several_jobs_answer_in_order_and_as_one_job_does(desk, terminal):
     assert [verdict for verdict, _, _ in said[0]] == ["source-confirmed", "conflict", None, "inconclusive"]
 
 
+def test_a_mark_says_how_a_turned_picture_lies_on_its_reference(desk, terminal):
+    original = desk.picture("png", size=(512, 400), name="coffee")
+    turned = (
+        darkroom.pixels(desk.sign(original)).rotate(17, Image.Resampling.BICUBIC).crop((120, 90, 420, 320))
+    )
+    copy = darkroom.resaved(desk, turned, "png")
+    for checks, status in (("mark", "pass"), ("metadata", "absent")):
+        told = terminal("verify", copy, "--reference", original, "--checks", checks, "--json", expect=None)
+        (found,) = (e for e in lines(told)[0]["evidence"] if e["check"] == "reference")
+        assert found["status"] == status, found
+    (other,) = lines(
+        terminal(
+            "verify",
+            copy,
+            "--reference",
+            desk.picture("png", size=(512, 400)),
+            "--checks",
+            "mark",
+            "--json",
+            expect=None,
+        )
+    )
+    assert [e["status"] for e in other["evidence"] if e["check"] == "reference"] == ["absent"]
+
+
 def test_a_reference_is_compared_with(desk, terminal):
     original = desk.picture("png", size=LARGE)
     copy = darkroom.resaved(desk, darkroom.pixels(original), quality=70)
