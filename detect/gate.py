@@ -1,0 +1,93 @@
+"""Whether a picture is one that detectors were made for: where they know nothing, they are silent and say why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from assay.detect.calibrate import COARSE, FINE, LOSSLESS, SMALL
+from assay.provenance.media import Picture, Samples
+
+LEAST_SIDE = 192
+"""Pixels of the shorter side below which no detector is asked."""
+SMALL_PIXELS = 300_000
+"""Pixels below which a picture counts as small."""
+FINE_QUALITY = 88
+"""JPEG quality from which a file counts as finely encoded."""
+WORST_QUALITY = 50
+"""JPEG quality below which the encoder has left nothing to judge."""
+FEW_COLOURS = 0.6
+"""Share of neighbouring pixels that are exactly alike, above which a picture counts as drawn, not seen."""
+_TABLE = np.array(  # the luma table of ITU-T T.81 annex K, its first row and column
+    [16, 11, 10, 16, 24, 40, 51, 61, 12, 14, 14, 18, 24, 49, 72], np.float64
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What kind of picture it is to a detector: ``reason`` is empty where one may be asked, else in words why not."""
+
+    condition: str
+    reason: str
+    quality: int | None = None
+
+
+def domain(picture: Picture) -> Domain:
+    """Return in which condition a picture is, and whether detectors were made for it."""
+    height, width = picture.pixels.shape[:2]
+    quality = jpeg_quality(picture.encoding)
+    condition = _condition(picture, quality)
+    if min(height, width) < LEAST_SIDE:
+        return Domain(
+            condition,
+            f"too small: the shorter side has {min(height, width)} pixels, {LEAST_SIDE} are needed",
+            quality,
+        )
+    if quality is not None and quality < WORST_QUALITY:
+        return Domain(condition, f"too strongly compressed: JPEG of quality {quality}", quality)
+    if drawn(picture.pixels) > FEW_COLOURS:
+        return Domain(
+            condition,
+            "not a photograph: large parts are of one colour, as in a drawing or a screenshot",
+            quality,
+        )
+    return Domain(condition, "", quality)
+
+
+def _condition(picture: Picture, quality: int | None) -> str:
+    if picture.pixels.shape[0] * picture.pixels.shape[1] < SMALL_PIXELS:
+        return SMALL
+    if quality is not None:
+        return FINE if quality >= FINE_QUALITY else COARSE
+    lossy = picture.format in ("AVIF", "HEIF") or (
+        picture.format == "WEBP" and not picture.encoding.get("lossless")
+    )
+    return COARSE if lossy else LOSSLESS
+
+
+def jpeg_quality(encoding: dict[str, Any]) -> int | None:
+    """Return the quality, 1..100, on the scale of libjpeg that the file's luma table is nearest to; None if no JPEG."""
+    tables = encoding.get("quantization")
+    if not tables:
+        return None
+    table = np.asarray(tables[0], np.float64).ravel()
+    if table.size != 64:
+        return None
+    # The mean of the table scales as the quality does, whatever encoder wrote it.
+    scale = 100 * table.mean() / _MEAN
+    quality = 100 - scale / 2 if scale <= 100 else 5000 / scale
+    return int(min(100, max(1, round(quality))))
+
+
+_MEAN = 57.625
+"""Mean of the luma table of ITU-T T.81 annex K."""
+
+
+def drawn(pixels: Samples) -> float:
+    """Return the share of horizontal neighbours that are alike in all three colours, 0..1, on at most 512 rows."""
+    rows = pixels[:: max(1, pixels.shape[0] // 512)]
+    same = (rows[:, 1:] == rows[:, :-1]).all(-1)
+    dark_or_light = (rows[:, 1:].max(-1) <= 2) | (rows[:, 1:].min(-1) >= 253)
+    return float((same & ~dark_or_light).mean())

@@ -1,0 +1,1 @@
+"""Training of detectors: data by source, paired reconstructions, augmentation, folds, checkpoints. Needs torch."""
