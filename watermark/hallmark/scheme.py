@@ -19,11 +19,11 @@ from assay.watermark.hallmark.voice import Voice
 from assay.watermark.hallmark.write import added, drawn, worn
 from assay.watermark.payload import PUBLIC_KEY, Bits
 
-LOUDEST, FAINTEST = 43.1, 51.0
+LOUDEST, FAINTEST = 43.1, 51.5
 """Peak signal-to-noise ratios in decibels between which the mark's strength is chosen."""
 LOUDEST_SMALL, FEW = 41.0, 300_000
 """The same where a picture has fewer pixels than FEW."""
-WORN_GOAL, CROP_GOAL = 22.0, 13.5
+WORN_GOAL, CROP_GOAL = 22.0, 12.8
 """Statistics at which no more strength is needed: after the trial passage, and in the faintest trial crop."""
 CROP = 0.1
 """Share of the area of a trial crop; there is one in each corner, and one in the middle."""

@@ -63,8 +63,8 @@ def extent(heard: Heard, code: NDArray[np.uint8], pose: Pose, shape: tuple[int, 
     odds = (slope * agreed - slope**2 / 2 * energy) * inside
     # Such a tile carries the mark, in the other polarity: it is no witness that the mark is missing.
     odds[agreed < -FLIPPED * np.sqrt(energy)] = 0
-    present = _judged(odds) & inside
     absent = _judged(-odds) & (odds < 0) & inside
+    present = _judged(odds) & inside & ~absent  # squares about a hole's edge reach into it
     tiles = max(1, int(inside.sum()))
     places, _ = label(absent, np.ones((3, 3)))
     holes = [

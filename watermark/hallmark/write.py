@@ -26,8 +26,8 @@ FINE = 10
 """Steps to a grey level in which the change is carried to the picture's own size."""
 DITHER = 0.5
 """Width in grey levels of the noise added before rounding: faint changes survive on average."""
-WORN_SHARE, WORN_PIXELS, WORN_CONTRAST, WORN_QUALITY = 0.7, 800_000, 1.3, 55
-"""The trial passage: sides times a share or down to an area, contrast that blackens shadows, JPEG of a quality."""
+WORN_SHARE, WORN_PIXELS, WORN_QUALITY = 0.7, 800_000, 55
+"""The trial passage: sides times a share or down to an area, then JPEG of a quality."""
 _STRIP = 128  # rows of the picture changed at a time
 
 
@@ -77,10 +77,9 @@ def added(pixels: Samples, change: Plane) -> Samples:
 
 
 def worn(plane: Plane, shape: tuple[int, int]) -> Plane:
-    """Return a canonical plane after a hard passage: reduced, of more contrast, JPEG, and back."""
+    """Return a canonical plane after a hard passage: reduced to WORN_SHARE or WORN_PIXELS, JPEG, and back."""
     scale = min(WORN_SHARE, math.sqrt(WORN_PIXELS / (shape[0] * shape[1])))
     small = resampled(plane, (max(8, round(shape[0] * scale)), max(8, round(shape[1] * scale))))
-    small = 128 + np.float32(WORN_CONTRAST) * (small - 128)
     memory = io.BytesIO()
     Image.fromarray(np.clip(np.round(small), 0, 255).astype(np.uint8)).save(
         memory, "JPEG", quality=WORN_QUALITY
