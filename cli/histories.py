@@ -92,11 +92,12 @@ def screenshot(stage: Stage) -> Path:
 
 
 def edited(stage: Stage) -> Path:
-    """Something is painted out, and the credentials are stripped to hide it."""
+    """A part is replaced by one of another photograph, and the credentials are stripped to hide it."""
     image = stage.pixels()
     left, top = int(image.width * 0.62), int(image.height * 0.05)
-    patch = image.crop((0, 0, image.width // 4, image.height // 3)).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    image.paste(patch, (left, top))
+    with Image.open(stage.other) as other:
+        stranger = other.convert("RGB").resize((image.width // 4, image.height // 3))
+    image.paste(stranger, (left, top))
     return stage.save(image, "7-edited.jpg", quality=88)
 
 
@@ -158,7 +159,7 @@ HISTORIES = (
     History("stripped, shrunk to half", Verdict.SOURCE_RECOVERED, halved),
     History("stripped, cropped", Verdict.SOURCE_RECOVERED, cropped),
     History("a screenshot of it", Verdict.SOURCE_RECOVERED, screenshot),
-    History("stripped, something painted over", Verdict.SOURCE_RECOVERED, edited),
+    History("stripped, a part replaced", Verdict.SOURCE_RECOVERED, edited),
     History("one bit of the signed file flipped", Verdict.CONFLICT, flipped),
     History("its watermark written into another photo", Verdict.CONFLICT, copied_mark),
     History("re-signed by a stranger as their own", Verdict.CONFLICT, resigned),

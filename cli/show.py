@@ -388,7 +388,9 @@ def _reason(report: Report) -> str:
     laid = "" if comparison.alignment == "as is" else f", {comparison.alignment}"
     if comparison.regions:
         places = "; ".join(wording.region_words(r) for r in comparison.regions[:3])
-        return f"{start}{laid}. Differs: {places}."
+        silent = any(e.details.get("missing_and_changed") for e in report.evidence)
+        too = "; the watermark is missing there too" if silent else ""
+        return f"{start}{laid}. Differs: {places}{too}."
     return f"{start}{laid}. No region differs."
 
 

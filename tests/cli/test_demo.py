@@ -19,6 +19,9 @@ def test_the_demo_tells_every_history_right_and_in_its_folder(tmp_path):
     assert {h["history"]: h["verdict"] for h in histories} == {h["history"]: h["expected"] for h in histories}
     assert len(histories) >= 12
     assert {h["verdict"] for h in histories} == VERDICTS
+    (edited,) = (h for h in histories if "replaced" in h["history"])
+    (agreement,) = (e for e in edited["evidence"] if e["check"] == "agreement")
+    assert agreement["details"]["missing_and_changed"], "it shows as a change, and as a hole in the mark"
     assert answer.code == 0
     assert took < 180  # 35 processor seconds; two workers share two cores here
     assert [p.name for p in tmp_path.iterdir()] == ["shown"]
