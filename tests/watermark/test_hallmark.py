@@ -173,6 +173,7 @@ def test_says_where_it_is_missing(marked, photo, saved):
     for attacked in (picture, saved(picture, quality=70)):
         found = MARK.locate(Media.still(attacked)).extent
         assert len(found.holes) == 1
+        assert found.present + found.absent <= 1
         left, top, width, height = found.holes[0]
         middle = (left + width / 2, top + height / 2)
         assert 130 / 512 < middle[0] < 310 / 512
