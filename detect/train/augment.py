@@ -22,12 +22,14 @@ Rng = np.random.Generator
 class Journey:
     """One way through sizes and encoders, the same for a picture and its reconstruction.
 
-    ``scale`` of the sides (at most 1), ``filter`` of the resampling, ``passes`` of (encoder, quality).
+    ``scale`` of the sides (at most 1), ``filter`` of the resampling, ``passes`` of (encoder, quality); the longer side
+    ends with at most ``most`` pixels.
     """
 
     scale: float
     filter: Image.Resampling
     passes: tuple[tuple[str, int], ...]
+    most: int = MOST_SIDE
 
     @classmethod
     def drawn(cls, rng: Rng, least: float = 0.4, raw: float = 0.15) -> Journey:
@@ -43,7 +45,7 @@ class Journey:
     def travelled(self, picture: Samples) -> Samples:
         """Return the picture at the end, uint8 (height, width, 3)."""
         image = Image.fromarray(picture)
-        scale = min(self.scale, MOST_SIDE / max(image.size))
+        scale = min(self.scale, self.most / max(image.size))
         if scale < 1:
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
             image = image.resize(size, self.filter, reducing_gap=3.0)

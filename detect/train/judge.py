@@ -48,6 +48,12 @@ class Judge(nn.Module):
         logits: Tensor = self.layers(standard)[:, 0]
         return logits
 
+    def logits(self, values: Vector) -> NDArray[np.float64]:
+        """Return the logits of vectors (n, length)."""
+        with torch.no_grad():
+            said: NDArray[np.float64] = self(torch.from_numpy(values)).numpy().astype(np.float64)
+        return said
+
 
 class Bench(nn.Module):
     """Several judges, whose logits are averaged."""
@@ -88,7 +94,7 @@ def taught(
         wanted = share[:, 0] * targets[one] + (1 - share[:, 0]) * targets[other]
         loss = functional.binary_cross_entropy_with_logits(judge(mixed), wanted)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
         tell(step, float(loss.detach()))

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from assay.detect.crops import Box, cut, telling
+from assay.detect.crops import Box, cut, places, telling
 from assay.detect.statistics import Vector, describe
 from assay.detect.train.augment import Journey, Rng
 from assay.detect.train.data import Item, load
@@ -25,7 +26,13 @@ SIDE = 192
 CROPS = 4
 """Crops of one picture after one journey."""
 JOURNEYS = 3
-"""Journeys of one picture."""
+"""Drawn journeys of one picture, beside those of ``STANDARD``."""
+STANDARD = {
+    "raw": Journey(1.0, Image.Resampling.LANCZOS, (), 1 << 14),
+    "q90": Journey(1.0, Image.Resampling.LANCZOS, (("JPEG", 90),), 1024),
+    "q75": Journey(1.0, Image.Resampling.LANCZOS, (("JPEG", 75),), 1024),
+}
+"""Journeys that every picture makes, first and in this order; calibration and measuring look at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Vectors:
-    """Vectors (n, LENGTH) of crops, the number of the item and of the journey that each is of."""
+    """Vectors (n, LENGTH) of crops, the number of the item and of the journey that each is of.
+
+    Journeys 0 … 2 are the ``STANDARD`` ones, whose crops are those that ``assay.detect.crops.places`` gives.
+    """
 
     values: Vector
     item: NDArray[np.intp]
@@ -69,28 +79,33 @@ def gathered(
 
 
 def _kept(item: Item, plan: Plan, cache: Path) -> list[Vector]:
+    count = len(STANDARD) + plan.journeys
     place = (
         cache / f"{plan.digest}-{item.seed:08x}-{hashlib.sha256(str(item.path).encode()).hexdigest()[:8]}.npz"
     )
     if place.exists():
         with np.load(place, allow_pickle=False) as kept:
-            return [kept[f"journey{n}"] for n in range(plan.journeys)]
+            return [kept[f"journey{n}"] for n in range(count)]
     picture = load(item.path)
     found = (
         list(_made(picture, plan, np.random.default_rng((plan.seed, item.seed))))
         if picture is not None
         else []
     )
-    if not found:
-        found = [describe(np.zeros((0, plan.side, plan.side, 3), np.uint8))] * plan.journeys
-    with atomic_output(place) as temporary:
-        np.savez(temporary, **{f"journey{n}": v for n, v in enumerate(found)})
+    found += [describe(np.zeros((0, plan.side, plan.side, 3), np.uint8))] * (count - len(found))
+    with atomic_output(place) as file:
+        np.savez(file, allow_pickle=False, **{f"journey{n}": v for n, v in enumerate(found)})
     return found
 
 
 def _made(picture: Samples, plan: Plan, rng: Rng) -> Iterator[Vector]:
+    for journey in STANDARD.values():
+        end = journey.travelled(picture)
+        boxes = places(end.shape[0], end.shape[1], plan.side, plan.crops)
+        crops = cut(end, boxes) if boxes else np.zeros((0, plan.side, plan.side, 3), np.uint8)
+        yield describe(crops[telling(crops)])
+    least = min(1.0, max(0.3, 1.3 * plan.side / min(picture.shape[:2])))
     for _ in range(plan.journeys):
-        least = min(1.0, max(0.3, 1.3 * plan.side / min(picture.shape[:2])))
         yield describe(drawn(Journey.drawn(rng, least).travelled(picture), plan, rng))
 
 

@@ -1,0 +1,136 @@
+"""All detectors of one kind as one block: one logistic fusion, one line a condition, and what false alarms cost.
+
+Detectors that look at the same pixels are not independent: their ratios are never multiplied. Their logits enter one
+logistic regression (Brümmer, du Preez 2006), fitted on what each said of sources it had not learned from, and the
+fused logit is calibrated and bounded like a single one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.detect.calibrate import CONDITIONS, Line, fitted
+
+RIDGE = 1e-2
+"""Weight of the squared weights."""
+STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+"""log10 likelihood ratios for synthetic at which false alarms are counted."""
+_ROUNDS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """How many of 1,000 real photographs reach a log10 ratio for synthetic: the mean over sources, and the worst."""
+
+    log10: float
+    per_1000: float
+    worst_per_1000: float
+    worst_source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """``weights`` of each detector's logit and an ``intercept``; ``lines`` by condition; ``alarms`` by ratio."""
+
+    id: str
+    weights: Mapping[str, float]
+    intercept: float
+    lines: Mapping[str, Line]
+    alarms: tuple[Alarm, ...]
+
+    def logit(self, logits: Mapping[str, float]) -> float | None:
+        """Return the fused logit, None where a detector that has a weight is silent."""
+        if any(name not in logits for name in self.weights):
+            return None
+        return self.intercept + sum(weight * logits[name] for name, weight in self.weights.items())
+
+    def alarm(self, log10: float) -> Alarm | None:
+        """Return the false alarms at the highest counted ratio that is reached, None below the lowest."""
+        return next((a for a in reversed(self.alarms) if log10 >= a.log10 - 1e-9), None)
+
+
+def fuse(
+    id: str,
+    logits: Mapping[str, NDArray[np.float64]],
+    fake: NDArray[np.bool_],
+    sources: Sequence[str],
+    conditions: Sequence[str],
+) -> Fusion:
+    """Fit a fusion to what detectors said of pictures of sources they had not learned from.
+
+    ``logits`` by detector, each (n,), ``fake``, ``sources`` and ``conditions`` (n,). Each label weighs a half, each
+    source within it the same.
+    """
+    names = sorted(logits)
+    table = np.stack([np.asarray(logits[name], np.float64) for name in names], 1)
+    weight = _weights(fake, sources)
+    theta = _regressed(table, fake, weight) if len(names) > 1 else np.array([1.0, 0.0])
+    fused = table @ theta[:-1] + theta[-1]
+    lines = {}
+    for condition in CONDITIONS:
+        mine = np.array([c == condition for c in conditions])
+        line = (
+            fitted(fused[mine], fake[mine], [s for s, m in zip(sources, mine, strict=True) if m])
+            if mine.any()
+            else None
+        )
+        if line is not None and line.slope > 0:
+            lines[condition] = line
+    ratios = np.array(
+        [lines[c].log10(v) if c in lines else 0.0 for c, v in zip(conditions, fused, strict=True)]
+    )
+    found = _alarms(ratios[~fake], [s for s, f in zip(sources, fake.tolist(), strict=True) if not f])
+    return Fusion(id, dict(zip(names, theta[:-1].tolist(), strict=True)), float(theta[-1]), lines, found)
+
+
+def _weights(fake: NDArray[np.bool_], sources: Sequence[str]) -> NDArray[np.float64]:
+    counted: dict[tuple[bool, str], int] = defaultdict(int)
+    for key in zip(fake.tolist(), sources, strict=True):
+        counted[key] += 1
+    labels = {label: sum(1 for f, _ in counted if f is label) for label in (False, True)}
+    return np.array([0.5 / labels[f] / counted[f, s] for f, s in zip(fake.tolist(), sources, strict=True)])
+
+
+def _regressed(
+    table: NDArray[np.float64], fake: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return non-negative weights and an intercept of logistic regression, by projected Newton steps."""
+    design = np.column_stack([table, np.ones(len(table))])
+    ridge = np.append(np.full(table.shape[1], RIDGE), 0.0)
+    theta = np.zeros(design.shape[1])
+    for _ in range(_ROUNDS):
+        p = 1 / (1 + np.exp(-design @ theta))
+        gradient = design.T @ (weight * (p - fake)) + ridge * theta
+        curve = (design * (weight * p * (1 - p))[:, None]).T @ design + np.diag(ridge + 1e-9)
+        step = np.linalg.solve(curve, gradient)
+        moved = theta - 0.5 * step
+        # A detector that was right of nothing new gets no say, never a negative one.
+        moved[:-1] = np.maximum(moved[:-1], 0)
+        if np.abs(moved - theta).max() < 1e-8:
+            break
+        theta = moved
+    return theta
+
+
+def _alarms(ratios: NDArray[np.float64], sources: Sequence[str]) -> tuple[Alarm, ...]:
+    by_source: dict[str, list[float]] = defaultdict(list)
+    for ratio, source in zip(ratios.tolist(), sources, strict=True):
+        by_source[source].append(ratio)
+    found = []
+    for step in STEPS:
+        shares = {s: 1000 * float(np.mean(np.array(v) >= step)) for s, v in by_source.items()}
+        if shares:
+            worst = max(shares, key=lambda s: shares[s])
+            found.append(Alarm(step, float(np.mean(list(shares.values()))), shares[worst], worst))
+    return tuple(found)
+
+
+def share(log10: float) -> float:
+    """Return a log10 ratio for synthetic as a score 0..1, 0.5 where it says nothing."""
+    return 1 / (1 + math.pow(10, -log10))

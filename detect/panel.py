@@ -1,0 +1,84 @@
+"""The panel: all detectors of one kind, one fused opinion, in words that say how often it is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assay.detect.fuse import Fusion, share
+from assay.detect.witness import Clock, Witness
+from assay.provenance.media import Picture
+from assay.provenance.opinion import Answered, Opinion
+
+LEANS = 0.3
+"""log10 likelihood ratio, either way, from which an opinion leans."""
+BANDS = ((0.3, "slightly"), (0.6, "moderately"), (1.0, "clearly"))
+"""Least log10 ratio of each word."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Detectors and how they are fused. Conforms to ``assay.provenance.protocols.Detector``."""
+
+    witnesses: Sequence[Witness]
+    fusion: Fusion
+    clock: Clock
+    name: str = "image"
+
+    @property
+    def version(self) -> str:
+        """The fusion's id."""
+        return self.fusion.id
+
+    def examine(self, picture: Picture) -> Opinion:
+        """Ask every detector and weigh what they say as one; silent where one of them is, or nothing is calibrated."""
+        start = self.clock()
+        parts = tuple(witness.examine(picture) for witness in self.witnesses)
+        conditions = parts[0].conditions if parts else {}
+        spoke = {p.detector: p.logit for p in parts if p.answered is Answered.OK and p.logit is not None}
+        logit = self.fusion.logit(spoke)
+        line = self.fusion.lines.get(str(conditions.get("condition")))
+        reason = ""
+        if logit is None:
+            reason = next((p.reason for p in parts if p.answered is not Answered.OK), "a detector is missing")
+        elif line is None:
+            reason = "not calibrated for such files"
+        if reason or logit is None or line is None:
+            return Opinion(
+                self.name, self.version, Answered.NOT_APPLICABLE, reason=reason, conditions=conditions,
+                ms=1000 * (self.clock() - start), parts=parts,
+            )  # fmt: skip
+        ratio = line.log10(logit)
+        regions = parts[0].regions if len(parts) == 1 else ()
+        return Opinion(
+            self.name,
+            self.version,
+            Answered.OK,
+            logit=logit,
+            score=share(ratio),
+            llr=-ratio,
+            conditions=conditions,
+            regions=regions,
+            says=self._says(ratio),
+            ms=1000 * (self.clock() - start),
+            parts=parts,
+        )
+
+    def _says(self, ratio: float) -> tuple[str, ...]:
+        """Return what the ratio means, with its false alarms."""
+        band = next((word for least, word in reversed(BANDS) if abs(ratio) >= least), "")
+        if not band:
+            return ("The detectors lean neither way.",)
+        if ratio < 0:
+            return (
+                f"The pixels are {band} more like photographs than like generated pictures that the detectors know "
+                "of. Generators that they do not know can look the same.",
+            )
+        alarm = self.fusion.alarm(ratio)
+        wrong = (
+            f" Of 1,000 real photographs about {alarm.per_1000:.0f} look as much so, of the worst kind measured "
+            f"{alarm.worst_per_1000:.0f}."
+            if alarm
+            else ""
+        )
+        return (f"The pixels are {band} more like generated pictures than like photographs.{wrong}",)

@@ -1,0 +1,120 @@
+"""One detector at work: gate, crops at the picture's own scale, network, calibration, and silence where it belongs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.detect.card import CROPS, VECTORS, Card
+from assay.detect.crops import Box, Crops, cut, places, telling
+from assay.detect.gate import domain
+from assay.detect.statistics import describe
+from assay.provenance.media import Picture
+from assay.provenance.opinion import Answered, Opinion, Region
+
+FEWEST_CROPS = 2
+"""Crops with something to tell below which a detector is silent, unless the picture has room for one only."""
+DISAGREE = 0.75
+"""Half the distance of the crops' quartiles, over their mean, above which the crops disagree."""
+
+Clock = Callable[[], float]
+"""Seconds from any start."""
+
+
+class Network(Protocol):
+    """What runs a card's weights."""
+
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return one logit an input, (n,) float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A card and what runs it. ``clock`` gives seconds."""
+
+    card: Card
+    network: Network
+    clock: Clock
+
+    def examine(self, picture: Picture) -> Opinion:
+        """Return what this detector thinks of a picture."""
+        start = self.clock()
+        about = domain(picture)
+        conditions: dict[str, object] = {"condition": about.condition, "jpeg_quality": about.quality}
+        if about.reason:
+            return self._silent(about.reason, conditions, start)
+        wanted = self.card.input
+        height, width = picture.pixels.shape[:2]
+        if min(height, width) < wanted.least_side:
+            return self._silent(
+                f"too small: {wanted.least_side} pixels of the shorter side are needed", conditions, start
+            )
+        boxes = places(height, width, wanted.side, wanted.crops)
+        crops = cut(picture.pixels, boxes)
+        tells = telling(crops)
+        conditions["crops"] = [int(tells.sum()), len(boxes)]
+        if tells.sum() < min(FEWEST_CROPS, len(boxes)):
+            return self._silent("flat: too little of the picture has any structure", conditions, start)
+        logits = self.network.run(self.inputs(crops[tells])).astype(np.float64)
+        return self._opinion([b for b, t in zip(boxes, tells, strict=True) if t], logits, conditions, start)
+
+    def inputs(self, crops: Crops) -> NDArray[np.float32]:
+        """Return what the network is given for uint8 (n, side, side, 3) crops."""
+        if self.card.input.takes == VECTORS:
+            return describe(crops)
+        assert self.card.input.takes == CROPS
+        return np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
+
+    def _opinion(
+        self, boxes: list[Box], logits: NDArray[np.float64], conditions: dict[str, object], start: float
+    ) -> Opinion:
+        logit = float(logits.mean())
+        line = (
+            self.card.calibration.lines.get(str(conditions["condition"])) if self.card.calibration else None
+        )
+        if line is None:
+            reason = "" if self.card.calibration is None else "not calibrated for such files"
+        else:
+            reason = "its crops disagree" if disagree(line.slope * logits + line.intercept) else ""
+        weighs = line is not None and not reason
+        ratio = line.log10(logit) if line is not None and weighs else None
+        return Opinion(
+            self.card.name,
+            self.card.version,
+            Answered.NOT_APPLICABLE if reason else Answered.OK,
+            reason=reason,
+            logit=logit,
+            score=None if ratio is None else 1 / (1 + 10**-ratio),
+            llr=None if ratio is None else -ratio,
+            conditions=conditions,
+            regions=tuple(
+                Region(b.left, b.top, b.width, b.height, float(v)) for b, v in zip(boxes, logits, strict=True)
+            ),
+            ms=1000 * (self.clock() - start),
+        )
+
+    def _silent(self, reason: str, conditions: dict[str, object], start: float) -> Opinion:
+        return Opinion(
+            self.card.name,
+            self.card.version,
+            Answered.NOT_APPLICABLE,
+            reason=reason,
+            conditions=conditions,
+            ms=1000 * (self.clock() - start),
+        )
+
+
+def disagree(ratios: NDArray[np.float64]) -> bool:
+    """Say whether crops contradict each other: their quartiles lie on both sides of 0, far apart beside their mean."""
+    if len(ratios) < 4:
+        return False
+    low, high = np.quantile(ratios, (0.25, 0.75))
+    return bool(
+        low < 0 < high and (high - low) / 2 > DISAGREE * max(abs(float(ratios.mean())), math.log(2) / 2)
+    )
