@@ -14,14 +14,13 @@ from assay.detect.train.judge import Bench
 
 def export_judges(bench: Bench, path: Path) -> None:
     """Write all judges as one network: vectors (n, length) float32 to the mean logit (n,); any number at a time."""
-    length = len(bench.judges[0].mean)
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
         )  # the older exporter says that it is the older one; the newer needs onnxscript
         torch.onnx.export(
             bench.eval(),
-            (torch.zeros(2, length),),
+            (torch.zeros(2, bench.length),),
             str(path),
             input_names=[VECTORS],
             output_names=["logit"],

@@ -61,6 +61,7 @@ class Bench(nn.Module):
     def __init__(self, judges: Sequence[Judge]) -> None:
         super().__init__()
         self.judges = nn.ModuleList(judges)
+        self.length = len(judges[0].mean)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return the mean logit (n,)."""

@@ -23,7 +23,7 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """The judges, one a fold, and of each picture the mean logit (items, journeys) of the one that never saw its source.
+    """The judges, one a fold, and each picture's mean logit (items, journeys) by the one that never saw its source.
 
     Not a number where a picture had no crop with anything to tell.
     """
