@@ -100,7 +100,9 @@ HOMES = {
     "cbor2": {"ledger.custody.cose"},  # scitt_cose's own
     "pdqhash": {"ledger.likeness.fingerprint"},
     "iscc_lib": {"ledger.likeness.iscc"},
-    "onnxruntime": {"watermark.rivagan", "watermark.hallmark.listener"},
+    "onnxruntime": {"watermark.rivagan", "watermark.hallmark.listener", "detect.runtime"},
+    "google": {"detect.graph"},  # protobuf
+    "safetensors": {"detect.tensors"},
     "rfc8785": {"provenance.canonical"},
     "jinja2": {"provenance.page"},
     "markupsafe": {"provenance.page"},  # jinja2's own
