@@ -1,14 +1,20 @@
 """Measure the reader of generators' marks: hits after publication, false alarms, calibration, speed.
 
-python bench/knownmarks.py [--photos DIR…] [--negatives DIR…] [--generated DIR…] [--json OUT] [--limit N]
-                           [--crops N] [--searches N]
+python bench/knownmarks.py --log FILE [--photos DIR…] [--negatives DIR…] [--generated DIR…] [--limit N]
+                           [--pieces N] [--searches N]
 
 Marks are written by the installed invisible-watermark's own code, on floats where the generator does so, into
 photographs brought to the sizes that generators emit and at their own size; each photograph carries one message at each
-size, in turn. Beside each rate stands the library's own decoder, which counts a hit at 11 of 12 bits right.
-Negatives are unmarked pictures: random pieces of photographs, enlarged, shrunk and re-encoded at random. Of each the
-p-values of whole pictures are counted against what they promise, for each message and for each of its cyclic
-shifts, which are messages that nobody writes; the full search (crops, sizes, gains) runs on ``--searches`` of them.
+size, in turn. Beside some rates stands the library's own decoder, which counts a hit at 11 of 12 bits right.
+
+Negatives are unmarked pictures: random pieces of photographs, enlarged, shrunk and re-encoded at random. Each is
+decoded at its own place and at three random pixel offsets. One decoding compares one message, as written and
+at one random shift (a message that nobody writes), with one plane at one offset. Of each plane also the best alignment
+of each message is taken, its chance times the alignments tried: this is what the search for crops rests on. Both
+are counted against what their p-values promise. The first ``--searches`` pieces are read in full.
+
+Each line of the log is one photograph or one piece; what it holds is not measured again. What is printed is
+computed from it.
 """
 
 from __future__ import annotations
@@ -17,7 +23,6 @@ import argparse
 import importlib.util
 import io
 import json
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -26,24 +31,28 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from assay.provenance.media import Media
-from assay.watermark.known import ALARM, MESSAGES, GeneratorMarks, KnownMessage
+from assay.watermark.known import MESSAGES, GeneratorMarks, KnownMessage
 from assay.watermark.known.chroma import chroma, low_band
 from assay.watermark.known.messages import DOMAINS, FLOATS
 from assay.watermark.known.network import log_odds
-from assay.watermark.known.statistic import agreement, field
+from assay.watermark.known.statistic import agreement, alignments, fields
 
 Picture = np.ndarray
 SIDES = (1024, 512)
 """Squares that generators emit; each photograph is also marked at its own size."""
-MOST_PIXELS = 4e6
-"""Larger photographs are marked at this size: no generator emits more."""
-LEVELS = tuple(10.0**-n for n in range(1, 9))
+MOST_PIXELS = 1.5e6
+"""Larger photographs are marked at this size: few generators emit more."""
+LEVELS = tuple(range(1, 10))
+"""Negative logarithms of the p-values counted."""
+GROUP = 50
+"""Pieces taken from the same eight photographs."""
 LIBRARY_HIT = 11 / 12
+COMPARED = ("none", "jpeg95", "jpeg90", "jpeg75")
+"""After these the library's own decoder is tried too."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -88,21 +97,17 @@ ATTACKS: dict[str, Callable[[Picture], Picture]] = {
     "jpeg95": lambda a: saved(a, "JPEG", 95),
     "jpeg90": lambda a: saved(a, "JPEG", 90),
     "jpeg75": lambda a: saved(a, "JPEG", 75),
-    "jpeg60": lambda a: saved(a, "JPEG", 60),
     "webp80": lambda a: saved(a, "WEBP", 80),
     "noise 5": noisy,
     "brightness 1.3": lambda a: levels(a * 1.3),
     "contrast 0.8": lambda a: levels((a - 128.0) * 0.8 + 128),
-    "blur 1": lambda a: cv2.GaussianBlur(a, (0, 0), 1.0),
     "mirror": lambda a: np.ascontiguousarray(a[:, ::-1]),
     "crop 75 %": lambda a: cropped(a, 0.75),
     "crop 50 %": lambda a: cropped(a, 0.5),
     "crop 75 % + jpeg90": lambda a: saved(cropped(a, 0.75), "JPEG", 90),
     "crop 75 % + jpeg75": lambda a: saved(cropped(a, 0.75), "JPEG", 75),
     "resize 0.5": lambda a: resized(a, 0.5),
-    "resize 0.625": lambda a: resized(a, 0.625),
     "resize 0.75": lambda a: resized(a, 0.75, Image.Resampling.BICUBIC),
-    "resize 1.25": lambda a: resized(a, 1.25),
     "resize 1.5": lambda a: resized(a, 1.5),
     "resize 2": lambda a: resized(a, 2.0, Image.Resampling.BICUBIC),
     "width 1080": lambda a: resized(a, 1080 / a.shape[1]),
@@ -152,36 +157,39 @@ def written(method: Any, picture: Picture, message: KnownMessage) -> Picture:
     return levels(method(bits, wmLen=len(bits)).encode(frame)[..., ::-1])
 
 
-def hits(folders: list[Path], limit: int) -> dict[str, Any]:
-    """Return for each shape and message, each attack, how many of how many were read, by us and by the library."""
-    method, reader = library("maxDct").EmbedMaxDct, GeneratorMarks()
-    table: dict[str, Counter[str]] = defaultdict(Counter)
-    wrong = 0
-    for number, path in enumerate(files(folders, limit)):
-        for turn, (shape, picture) in enumerate(shapes(path).items()):
-            message = MESSAGES[(number + 2 * turn) % len(MESSAGES)]
-            marked = written(method, picture, message)
-            for name, attack in ATTACKS.items():
-                received = attack(marked)
-                found = [r.scheme for r in reader.read(Media.still(received)) if r.found]
+def hits(path: Path, number: int) -> dict[str, Any]:
+    """Return for one photograph [shape, generator, change, read, another name read, library read] of each reading."""
+    method, reader, rows = library("maxDct").EmbedMaxDct, GeneratorMarks(), []
+    for turn, (shape, picture) in enumerate(shapes(path).items()):
+        message = MESSAGES[(number + 2 * turn) % len(MESSAGES)]
+        marked = written(method, picture, message)
+        for name, attack in ATTACKS.items():
+            received = attack(marked)
+            found = [r.scheme for r in reader.read(Media.still(received)) if r.found]
+            same = None
+            if name in COMPARED:
                 bits = method(wmLen=len(message.bits)).decode(received[..., ::-1].copy())
-                same = np.mean(np.asarray(bits).astype(int) == message.bits) >= LIBRARY_HIT
-                wrong += any(s != message.scheme for s in found)
-                for key in (shape, message.generator, "all"):
-                    table[key][f"{name}: n"] += 1
-                    table[key][f"{name}: read"] += message.scheme in found
-                    table[key][f"{name}: library"] += bool(same)
-    return {"wrong name": wrong, "counts": table}
+                same = bool(np.mean(np.asarray(bits).astype(int) == message.bits) >= LIBRARY_HIT)
+            wrong = any(s != message.scheme for s in found)
+            rows.append([shape, message.generator, name, message.scheme in found, wrong, same])
+    return {"photograph": path.name, "readings": rows}
 
 
-def unmarked(folders: list[Path], limit: int, count: int) -> Iterator[Picture]:
-    """Yield pictures without a mark: pieces of photographs, resized and re-encoded at random."""
-    rng = np.random.default_rng(20260101)
-    paths = list(files(folders, limit))
-    for number in range(count):
-        if number % 50 == 0:
-            chosen = rng.integers(len(paths), size=8)
-            photographs = [opened(paths[i]) for i in chosen]
+def shrunk(path: Path) -> Picture:
+    """Return a photograph at 2 megapixels at most."""
+    with Image.open(path) as image:
+        image.draft("RGB", (1600, 1600))
+        picture = image.convert("RGB")
+    share = min(1.0, (2e6 / (picture.width * picture.height)) ** 0.5)
+    size = max(1, round(picture.width * share)), max(1, round(picture.height * share))
+    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS))
+
+
+def unmarked(paths: list[Path], group: int) -> Iterator[Picture]:
+    """Yield a group of pictures without a mark: pieces of photographs, resized and re-encoded at random."""
+    rng = np.random.default_rng([20260101, group])
+    photographs = [shrunk(paths[i]) for i in rng.integers(len(paths), size=8)]
+    for _ in range(GROUP):
         photograph = photographs[rng.integers(len(photographs))]
         height, width = (min(size, int(rng.integers(256, 640))) for size in photograph.shape[:2])
         top = int(rng.integers(0, photograph.shape[0] - height + 1))
@@ -201,47 +209,47 @@ def unmarked(folders: list[Path], limit: int, count: int) -> Iterator[Picture]:
         yield np.ascontiguousarray(piece)
 
 
-def calibration(folders: list[Path], limit: int, count: int, searches: int) -> dict[str, Any]:
-    """Count how often unmarked pictures fall below each level: single tests, whole pictures, full searches."""
-    reader = GeneratorMarks()
-    tests, below = Counter[str](), {"messages": Counter[float](), "shifts": Counter[float]()}
-    search, least, alarms = Counter[float](), 1.0, 0
-    for number, picture in enumerate(unmarked(folders, limit, count)):
-        heard = [field(odds) for odds in log_odds(low_band(chroma(picture)))]
-        stride = picture.shape[1] // 8
+def decoded(picture: Picture, rng: np.random.Generator, search: bool) -> dict[str, Any]:
+    """Return the logarithms of the p-values of one unmarked piece, by kind."""
+    plane, stride = chroma(picture), picture.shape[1] // 8
+    values: dict[str, list[float]] = {"decodings": [], "alignments": []}
+    for offset in [(0, 0), *rng.integers(0, 8, (3, 2))]:
+        heard = fields(log_odds(low_band(plane, *(int(o) for o in offset))))
         for message in MESSAGES:
+            shifted = replace(message, bits=np.roll(message.bits, int(rng.integers(1, len(message.bits)))))
             for domain in DOMAINS:
-                for shift in range(len(message.bits)):
-                    bits = np.roll(message.bits, shift)
-                    answer = agreement(heard[domain.head], replace(message, bits=bits), stride)
-                    if answer is None:
-                        continue
-                    kind = "shifts" if shift else "messages"
-                    tests[kind] += 1
-                    for level in LEVELS:
-                        below[kind][level] += answer[1] < np.log10(level)
-        if number < searches:
-            values = [r.p_value for r in reader.read(Media.still(picture)) if r.p_value is not None]
-            tests["searches"] += 1
-            least = min([least, *values])
-            alarms += any(v < ALARM for v in values)
-            for level in LEVELS:
-                search[level] += bool(values) and min(values) < level
-    bound = 1 - 0.05 ** (1 / max(1, tests["searches"])) if alarms == 0 else None
+                answers = [agreement(heard[domain.head], m, stride) for m in (message, shifted)]
+                values["decodings"] += [answer[1] for answer in answers if answer]
+            here = heard[message.domains[0].head]
+            scores = alignments(here.values, message)
+            best = agreement(here, message, *divmod(int(scores.argmax()), len(message.bits)))
+            if best:
+                values["alignments"].append(min(0.0, best[1] + 2 * float(np.log10(len(message.bits)))))
+    if search:
+        found = [r.p_value for r in GeneratorMarks().read(Media.still(picture)) if r.p_value is not None]
+        values["searches"] = [float(np.log10(min(found)))] if found else []
     return {
-        "pictures": count,
-        "single tests": {
-            kind: {"n": tests[kind], **{f"p < {level:g}": below[kind][level] for level in LEVELS}}
-            for kind in below
-        },
-        "searches": {
-            "n": tests["searches"],
-            "alarms": alarms,
-            "alarms upper bound (95 %)": bound,
-            "least p": least,
-            **{f"p < {level:g}": search[level] for level in LEVELS},
-        },
+        kind: {"n": len(v), "least": min(v, default=0.0), "below": [sum(x < -k for x in v) for k in LEVELS]}
+        for kind, v in values.items()
     }
+
+
+def calibration(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add up how often unmarked pieces fell below each level, beside how often they should at most."""
+    table: dict[str, Any] = {"pieces": len(lines)}
+    for kind in ("decodings", "alignments", "searches"):
+        parts = [line[kind] for line in lines if kind in line]
+        count = sum(part["n"] for part in parts)
+        below = np.sum([part["below"] for part in parts], 0) if parts else np.zeros(len(LEVELS))
+        table[kind] = {
+            "n": count,
+            "least p": 10 ** min((part["least"] for part in parts), default=0.0),
+            **{
+                f"p < 1e-{k}": f"{int(n)} ({count * 10.0**-k:.3g})"
+                for k, n in zip(LEVELS, below, strict=True)
+            },
+        }
+    return table
 
 
 def generated(folders: list[Path], limit: int) -> dict[str, Any]:
@@ -257,58 +265,87 @@ def generated(folders: list[Path], limit: int) -> dict[str, Any]:
 
 
 def speed(folders: list[Path]) -> dict[str, float]:
-    """Time the full search of unmarked photographs brought to one and to 12 megapixels: processor seconds."""
+    """Time the full search of an unmarked photograph brought to several sizes: processor seconds, least of three."""
     reader, times = GeneratorMarks(), {}
     picture = next(opened(p) for p in files(folders, 0))
-    for name, size in (("1 MP", (1024, 1024)), ("12 MP", (4000, 3000)), ("100 MP", (10_000, 10_000))):
+    sizes = {"0.4 MP": (768, 520), "1 MP": (1024, 1000), "3 MP": (2048, 1500), "12 MP": (4000, 3000)}
+    for name, size in sizes.items():
         media = Media.still(np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC)))
-        start = time.process_time()
-        reader.read(media)
-        times[name] = round(time.process_time() - start, 2)
+        spent = []
+        for _ in range(3):
+            start = time.process_time()
+            reader.read(media)
+            spent.append(time.process_time() - start)
+        times[name] = round(min(spent), 2)
     return times
 
 
-def show(result: dict[str, Any]) -> None:
-    counts = result["counts"]
-    print(
-        f"wrong name: {result['wrong name']}\n\n| | "
-        + " | ".join(counts)
-        + " |\n|---|"
-        + "---|" * len(counts)
-    )
+def show(lines: list[dict[str, Any]]) -> None:
+    """Print how many of how many were read, by size and by message, and in brackets by the library."""
+    table: dict[str, Counter[str]] = defaultdict(Counter)
+    rows = [row for line in lines for row in line["readings"]]
+    for shape, generator, name, read, _, same in rows:
+        for key in (shape, generator, "all"):
+            table[key][f"{name}: n"] += 1
+            table[key][f"{name}: read"] += read
+            table[key][f"{name}: library"] += bool(same)
+    print(f"{len(lines)} photographs, {len(rows)} readings, wrong name: {sum(row[4] for row in rows)}\n")
+    print("| | " + " | ".join(table) + " |\n|---|" + "---|" * len(table))
     for name in ATTACKS:
-        cells = [f"{c[f'{name}: read']}/{c[f'{name}: n']} ({c[f'{name}: library']})" for c in counts.values()]
+        cells = [
+            f"{c[f'{name}: read']}/{c[f'{name}: n']}"
+            + (f" ({c[f'{name}: library']})" if name in COMPARED else "")
+            for c in table.values()
+        ]
         print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def measured(options: argparse.Namespace) -> None:
+    """Append to the log what it lacks."""
+    done = read(options.log)
+    names = {line.get("photograph") for line in done}
+    numbers = {line.get("piece") for line in done}
+    with options.log.open("a") as log:
+        for number, path in enumerate(files(options.photos, options.limit)):
+            if path.name not in names:
+                log.write(json.dumps(hits(path, number)) + "\n")
+                log.flush()
+        paths = list(files(options.negatives, 0))
+        for group in range(-(-options.pieces // GROUP) if paths else 0):
+            if set(range(group * GROUP, (group + 1) * GROUP)) <= numbers:
+                continue
+            for number, piece in enumerate(unmarked(paths, group), group * GROUP):
+                if number not in numbers:
+                    rng = np.random.default_rng([20260102, number])
+                    line = {"piece": number, **decoded(piece, rng, number < options.searches)}
+                    log.write(json.dumps(line) + "\n")
+                    log.flush()
+
+
+def read(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--photos", type=Path, nargs="*", default=[])
     parser.add_argument("--negatives", type=Path, nargs="*", default=[])
     parser.add_argument("--generated", type=Path, nargs="*", default=[])
     parser.add_argument("--limit", type=int, default=0, help="most pictures of each folder (0: all)")
-    parser.add_argument("--crops", type=int, default=20_000, help="unmarked pictures")
-    parser.add_argument("--searches", type=int, default=1000, help="how many of them are searched in full")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--pieces", type=int, default=2500, help="unmarked pieces")
+    parser.add_argument("--searches", type=int, default=500, help="how many of them are searched in full")
     options = parser.parse_args()
-    document: dict[str, Any] = {"command": sys.argv}
+    measured(options)
+    lines = read(options.log)
+    show([line for line in lines if "photograph" in line])
+    print(json.dumps(calibration([line for line in lines if "piece" in line]), indent=1))
     if options.photos:
-        document["seconds"] = speed(options.photos)
-        print("processor seconds:", document["seconds"])
-        document["hits"] = hits(options.photos, options.limit)
-        show(document["hits"])
-    if options.negatives:
-        document["false alarms"] = calibration(
-            options.negatives, options.limit, options.crops, options.searches
-        )
-        print(json.dumps(document["false alarms"], indent=1))
+        print("processor seconds:", speed(options.photos))
     if options.generated:
-        document["generated"] = generated(options.generated, options.limit)
-        print(json.dumps(document["generated"], indent=1))
-    if options.json:
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
+        print(json.dumps(generated(options.generated, options.limit), indent=1))
 
 
 if __name__ == "__main__":

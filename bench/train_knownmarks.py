@@ -1,12 +1,13 @@
 """Train the network that hears, block by block, which bit invisible-watermark's dwtDct wrote.
 
-python bench/train_knownmarks.py --photos DIR… --into CHECKPOINT.pt [--minutes N] --export FILE.npy
+python bench/train_knownmarks.py --photos DIR… --into FOLDER [--shards N] [--epochs N] --export FILE.npy
 
 It never sees a message: each sample is a piece of a photograph marked with random bits, on bytes or on floats, then
 re-encoded, resized and brought back, blurred or made noisy; the answer asked for is the logarithm of the odds
-of each block's bit (cross-entropy). ``--export`` names the file that ships as
-watermark/known/network.npy; its digest is printed and stands in network.py. Photographs that
-measure the reader must not be among DIR.
+of each block's bit (cross-entropy). The pieces are made once, in shards in FOLDER (4 s a shard); what lies there
+already is taken. The last shard is not trained on: its cross-entropy is printed. ``--export`` names the file that
+ships as watermark/known/network.npy; its digest is printed and stands in network.py. Photographs that measure the
+reader must not be among DIR.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import time
 from pathlib import Path
 
 import cv2
@@ -29,6 +29,8 @@ from assay.watermark.known.network import LEVEL, SPREAD, STEP, WIDTH
 
 SIDE = 192
 """Side of a training piece in pixels."""
+SHARD = 1200
+"""Pieces of a file."""
 BATCH = 24
 """Pieces a step."""
 RATE = 2e-3
@@ -143,7 +145,8 @@ class Network(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.near = nn.Conv2d(64, WIDTH, 3, padding=1)
+        self.near = nn.Conv2d(16, WIDTH, 3, padding=1)
+        self.own = nn.Conv2d(48, WIDTH, 1, bias=False)
         self.across = nn.Conv2d(WIDTH, WIDTH, 1)
         self.out = nn.Conv2d(WIDTH, 2, 1)
 
@@ -155,18 +158,18 @@ class Network(nn.Module):
         )
         rest = torch.clamp((blocks - blocks.mean(1, keepdim=True)) / SPREAD, -4, 4)
         turn = blocks * (2 * np.pi / STEP)
-        senses = [rest, torch.cos(turn), torch.sin(turn), torch.tanh((blocks + 1) / LEVEL)]
-        hidden = functional.relu(self.near(torch.cat(senses, 1)))
+        own = torch.cat([torch.cos(turn), torch.sin(turn), torch.tanh((blocks + 1) / LEVEL)], 1)
+        hidden = functional.relu(self.near(rest) + self.own(own))
         answer: torch.Tensor = self.out(functional.relu(self.across(hidden)))
         return answer
 
     def vector(self) -> np.ndarray:
         """Return the weights as network.npy holds them."""
-        near = self.near.weight.detach().numpy()
-        wide = [np.concatenate([near[:, :, down, right].T for right in range(3)], 1) for down in range(3)]
-        parts = [np.stack(wide), self.near.bias.detach().numpy()]
+        near, own = self.near.weight.detach().numpy(), self.own.weight.detach().numpy()
+        first = np.concatenate([near.transpose(0, 2, 3, 1).reshape(WIDTH, -1), own[:, :, 0, 0]], 1)
+        parts = [first, self.near.bias.detach().numpy()]
         for layer in (self.across, self.out):
-            parts += [layer.weight.detach().numpy()[:, :, 0, 0].T, layer.bias.detach().numpy()]
+            parts += [layer.weight.detach().numpy()[:, :, 0, 0], layer.bias.detach().numpy()]
         return np.concatenate([p.reshape(-1) for p in parts]).astype(np.float16)
 
 
@@ -185,33 +188,63 @@ def photographs_of(folders: list[Path]) -> list[Picture]:
     return kept
 
 
-def train(photographs: list[Picture], minutes: float, into: Path, seed: int) -> Network:
-    rng, network = np.random.default_rng(seed), Network()
-    optimiser = torch.optim.Adam(network.parameters(), RATE)
-    start, step, losses = time.monotonic(), 0, []
-    while (share := (time.monotonic() - start) / (60 * minutes)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * (1 - share) + RATE / 100
+def made(folders: list[Path], into: Path, shards: int) -> None:
+    """Make the shards that are missing: low bands float16, bits and heads of ``SHARD`` pieces each."""
+    photographs: list[Picture] = []
+    into.mkdir(exist_ok=True)
+    for number in range(shards):
+        path = into / f"{number}.npz"
+        if path.exists():
+            continue
+        photographs = photographs or photographs_of(folders)
+        rng = np.random.default_rng(1000 + number)
         lows, bits, heads = [], [], []
-        for _ in range(BATCH):
+        for _ in range(SHARD):
             bits.append(rng.integers(0, 2, (SIDE // 8, SIDE // 8)))
             heads.append(int(rng.random() < 0.5))
-            lows.append(received(mark(piece(photographs, rng), bits[-1], bool(heads[-1])), rng))
-        answers = network(torch.tensor(np.stack(lows)))[torch.arange(BATCH), torch.tensor(heads)]
-        loss = functional.binary_cross_entropy_with_logits(answers, torch.tensor(np.stack(bits)).float())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        step += 1
-        losses.append(loss.item())
-        if step % 200 == 0:
-            print(
-                f"{step} steps, {time.monotonic() - start:.0f} s, cross-entropy {np.mean(losses):.4f}",
-                flush=True,
-            )
-            losses.clear()
-            torch.save(network.state_dict(), into)
-    torch.save(network.state_dict(), into)
+            low = received(mark(piece(photographs, rng), bits[-1], bool(heads[-1])), rng)
+            lows.append(low.astype(np.float16))
+        part = path.with_suffix(".part.npz")
+        np.savez(part, low=np.stack(lows), bits=np.stack(bits).astype(np.uint8), head=np.array(heads))
+        part.rename(path)
+
+
+def opened(path: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return low bands, bits and heads of a shard."""
+    with np.load(path) as shard:
+        return (
+            torch.tensor(shard["low"].astype(np.float32)),
+            torch.tensor(shard["bits"].astype(np.float32)),
+            torch.tensor(shard["head"]),
+        )
+
+
+def loss(network: Network, low: torch.Tensor, bits: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
+    answers = network(low)[torch.arange(len(head)), head]
+    return functional.binary_cross_entropy_with_logits(answers, bits)
+
+
+def train(into: Path, shards: int, epochs: int, seed: int) -> Network:
+    torch.manual_seed(seed)
+    rng, network = np.random.default_rng(seed), Network()
+    optimiser = torch.optim.Adam(network.parameters(), RATE)
+    total, step = epochs * (shards - 1) * (SHARD // BATCH), 0
+    held_out = opened(into / f"{shards - 1}.npz")
+    for epoch in range(epochs):
+        for number in rng.permutation(shards - 1):
+            low, bits, head = opened(into / f"{number}.npz")
+            for batch in torch.tensor(rng.permutation(SHARD)).split(BATCH):
+                for group in optimiser.param_groups:
+                    group["lr"] = RATE * (1 - step / total) + RATE / 200
+                value = loss(network, low[batch], bits[batch], head[batch])
+                optimiser.zero_grad()
+                value.backward()
+                optimiser.step()
+                step += 1
+        with torch.no_grad():
+            parts = zip(*(part.split(100) for part in held_out), strict=True)
+            value = np.mean([loss(network, *part).item() for part in parts])
+        print(f"epoch {epoch + 1}: cross-entropy {value:.4f} of the last shard", flush=True)
     return network
 
 
@@ -221,13 +254,14 @@ def main() -> None:
     )
     parser.add_argument("--photos", type=Path, nargs="+", required=True)
     parser.add_argument("--into", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--shards", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--export", type=Path, required=True)
     options = parser.parse_args()
-    torch.manual_seed(options.seed)
     torch.set_num_threads(1)
-    network = train(photographs_of(options.photos), options.minutes, options.into, options.seed)
+    made(options.photos, options.into, options.shards)
+    network = train(options.into, options.shards, options.epochs, options.seed)
     np.save(options.export, network.vector())
     print(options.export, hashlib.sha256(options.export.read_bytes()).hexdigest())
 

@@ -32,7 +32,7 @@ FLOATS = Domain("float", 1)
 SWAPPED = Domain("float, red for blue", 1, red=True)
 """Releases of diffusers before the marked picture was turned to BGR hand the library RGB."""
 DOMAINS = (BYTES, FLOATS)
-"""Tried with every message in a whole picture."""
+"""Tried with every message."""
 
 
 @dataclass(frozen=True, slots=True)

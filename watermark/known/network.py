@@ -14,25 +14,25 @@ from functools import cache
 from importlib import resources
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assay.provenance.errors import ConfigurationError
 from assay.watermark.known.chroma import Plane
 
 WEIGHTS = "network.npy"
-"""File of the weights: float16, one vector; layers in order, weights (inputs, outputs) before biases."""
-SHA256 = "0d7cde89108730689415783e894973456f2223f159845e00aaa2b730a5c49143"
+"""File of the weights: float16, one vector; layers in order, weights (outputs, inputs) before biases."""
+SHA256 = "6f174546f8e849638b61fab6cb78a96ee33fc3a09e5635a61633cb210abf41fc"
 """Its digest, checked at every load."""
 STEP = 36.0
 """The library's quantiser step."""
 SPREAD, LEVEL = 12.0, 9.0
 """What differences within a block and levels are divided by before they are squashed."""
-WIDTH = 64
+WIDTH = 48
 """Hidden units of a block."""
 HEADS = 2
 """Answers of a block: marked on bytes, marked on floats."""
-_SEEN = 64  # inputs of a block: four senses of sixteen coefficients
-_PIECE = 16_384  # blocks computed at a time
+_PART = 16  # coefficients of a block
+_SEEN = 9 * _PART + 3 * _PART  # differences in nine blocks; cosines, sines and levels in the middle one
+_PIECE = 4096  # blocks computed at a time
 
 
 @cache
@@ -45,7 +45,7 @@ def _layers() -> tuple[Plane, ...]:
             hint="install assay again",
         )
     values = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float32)
-    shapes = [(3, _SEEN, 3 * WIDTH), (WIDTH,), (WIDTH, WIDTH), (WIDTH,), (WIDTH, HEADS), (HEADS,)]
+    shapes = [(WIDTH, _SEEN), (WIDTH, 1), (WIDTH, WIDTH), (WIDTH, 1), (HEADS, WIDTH), (HEADS, 1)]
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
     return tuple(part.reshape(shape) for part, shape in zip(np.split(values, ends[:-1]), shapes, strict=True))
 
@@ -57,43 +57,37 @@ def log_odds(low: Plane) -> Plane:
     weights are not those published.
     """
     rows, columns = low.shape[0] // 4, low.shape[1] // 4
+    blocks = low[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4).transpose(1, 3, 0, 2)
     answer = np.empty((HEADS, rows, columns), np.float32)
     step = max(1, _PIECE // max(1, columns))
     for top in range(0, rows, step):
         bottom = min(rows, top + step)
-        first, last = max(0, top - 1), min(rows, bottom + 1)
-        # A block is heard with its eight neighbours; beyond the picture's edge there is silence.
-        senses = np.zeros((bottom - top + 2, columns + 2, _SEEN), np.float32)
-        senses[first - top + 1 : last - top + 1, 1:-1] = _senses(low[4 * first : 4 * last, : 4 * columns])
-        answer[:, top:bottom] = np.moveaxis(_answers(senses), -1, 0)
+        answer[:, top:bottom] = _answers(blocks, top, bottom)
     return answer
 
 
-def _senses(low: Plane) -> Plane:
-    """Return what the network is told of each block, (rows, columns, 64)."""
-    rows, columns = low.shape[0] // 4, low.shape[1] // 4
-    blocks = low.reshape(rows, 4, columns, 4).swapaxes(1, 2).reshape(rows, columns, 16)
-    senses = np.empty((rows, columns, _SEEN), np.float32)
-    np.clip((blocks - blocks.mean(-1, keepdims=True)) / np.float32(SPREAD), -4, 4, out=senses[..., :16])
-    turn = blocks * np.float32(2 * np.pi / STEP)
-    np.cos(turn, out=senses[..., 16:32])
-    np.sin(turn, out=senses[..., 32:48])
-    np.tanh((blocks + np.float32(1)) / np.float32(LEVEL), out=senses[..., 48:])
-    return senses
-
-
-def _answers(senses: Plane) -> NDArray[np.float32]:
-    """Return the answers, (rows, columns, HEADS), of blocks that have a frame of one block round them."""
-    near, first, across, second, out, third = _layers()
-    rows, columns = senses.shape[0] - 2, senses.shape[1] - 2
-    hidden = np.broadcast_to(first, (rows, columns, WIDTH)).copy()
-    for down in range(3):
-        part = (senses[down : down + rows].reshape(-1, _SEEN) @ near[down]).reshape(
-            rows, columns + 2, 3 * WIDTH
-        )
-        for right in range(3):
-            hidden += part[:, right : right + columns, right * WIDTH : (right + 1) * WIDTH]
-    flat = np.maximum(hidden, 0, out=hidden).reshape(-1, WIDTH)
-    flat = np.maximum(flat @ across + second, 0)
-    answers: NDArray[np.float32] = (flat @ out + third).reshape(rows, columns, HEADS)
-    return answers
+def _answers(blocks: Plane, top: int, bottom: int) -> Plane:
+    """Return the answers, (HEADS, rows, columns), for some rows of (4, 4, all rows, columns) coefficients."""
+    first, last = max(0, top - 1), min(blocks.shape[2], bottom + 1)
+    part = blocks[:, :, first:last].reshape(_PART, last - first, -1)
+    rows, columns = bottom - top, part.shape[2]
+    # A block is heard with its eight neighbours; beyond the picture's edge there is silence.
+    framed = np.zeros((_PART, rows + 2, columns + 2), np.float32)
+    inside = framed[:, first - top + 1 : last - top + 1, 1:-1]
+    np.clip((part - part.mean(0)) / np.float32(SPREAD), -4, 4, out=inside)
+    seen = np.empty((_SEEN, rows, columns), np.float32)
+    for place, (down, right) in enumerate(np.ndindex(3, 3)):
+        seen[_PART * place : _PART * (place + 1)] = framed[:, down : down + rows, right : right + columns]
+    own = part[:, top - first : bottom - first]
+    turn = own * np.float32(2 * np.pi / STEP)
+    cosines, sines, levels = np.split(seen[9 * _PART :], 3)
+    np.cos(turn, out=cosines)
+    np.sin(turn, out=sines)
+    np.tanh((own + np.float32(1)) / np.float32(LEVEL), out=levels)
+    near, first_bias, across, second_bias, out, third_bias = _layers()
+    hidden = near @ seen.reshape(_SEEN, -1)
+    hidden += first_bias
+    hidden = across @ np.maximum(hidden, 0, out=hidden)
+    hidden += second_bias
+    answers: Plane = out @ np.maximum(hidden, 0, out=hidden) + third_bias
+    return answers.reshape(HEADS, rows, columns)

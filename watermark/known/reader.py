@@ -18,14 +18,15 @@ ALARM = 1e-9
 MIN_PIXELS = 256 * 256
 """The library marks nothing smaller."""
 
-STAGES: tuple[Callable[[Samples], list[Find]], ...] = (
-    search.whole,
-    search.mirrored,
-    search.relit,
-    search.resized,
-    search.cropped,
+STAGES: tuple[tuple[Callable[[Samples], list[Find]], float], ...] = (
+    (search.whole, 0.5),
+    (search.elsewhere, 0.1),
+    (search.mirrored, 0.1),
+    (search.relit, 0.1),
+    (search.resized, 0.1),
+    (search.cropped, 0.1),
 )
-"""Looked at in turn until a mark is found."""
+"""Looked at in turn until a mark is found, each with its share of the false alarms."""
 
 
 class GeneratorMarks:
@@ -35,20 +36,20 @@ class GeneratorMarks:
         """Return one Reading a known message, the strongest first; ``Mark.id`` is the generator's name.
 
         ``p_value`` is the bound of ``statistic.agreement`` times the hypotheses of the stage that found it
-        (messages, planes, gains, sizes, or offsets, strides and shifts), times the number of stages: it holds
-        for directions without preference, a model which the benchmark tries on unmarked pictures. Raises
+        (messages, planes, gains, sizes, or offsets, strides and shifts), over the stage's share: it holds for
+        directions without preference, a model which the benchmark tries on unmarked pictures. Raises
         ConfigurationError where the network's weights are not those published.
         """
         pixels = media.frame()
         if pixels.shape[0] * pixels.shape[1] < MIN_PIXELS or min(pixels.shape[:2]) < search.MIN_SIDE:
             return [Reading(m.scheme, None, None, "too small") for m in MESSAGES]
         best: dict[str, _Answer] = {}
-        for stage in STAGES:
+        for stage, share in STAGES:
             finds = stage(pixels)
             if stage is search.whole and not finds:
                 break
             for find in finds:
-                answer = _Answer(find, min(0.0, find.log_chance + float(np.log10(len(STAGES)))))
+                answer = _Answer(find, min(0.0, find.log_chance - float(np.log10(share))))
                 if answer.log_p < best.get(find.message.scheme, _NOTHING).log_p:
                     best[find.message.scheme] = answer
             if any(10**a.log_p < ALARM for a in best.values()):

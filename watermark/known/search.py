@@ -1,26 +1,27 @@
-"""Where a generator's mark may lie in a received picture: whole, mirrored, re-lit, resized, cropped.
+"""Where a generator's mark may lie in a received picture: whole, on other planes, mirrored, re-lit, resized, cropped.
 
-Each stage looks at all its hypotheses in a window about the centre and, where one looks promising, at more of the
-picture. What it returns has all of the stage's hypotheses counted.
+The first stage looks at all of the picture; the others at their hypotheses in a window about the centre and, where
+one looks promising, at more of the picture. What it returns has all of the stage's hypotheses counted.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from assay.provenance.media import Samples
 from assay.watermark.known.chroma import BLOCK, Plane, chroma, low_band, resampled
-from assay.watermark.known.messages import DOMAINS, MESSAGES, SWAPPED, Domain, KnownMessage
+from assay.watermark.known.messages import DOMAINS, MESSAGES, Domain, KnownMessage
 from assay.watermark.known.network import log_odds
-from assay.watermark.known.statistic import agreement, alignments, field
+from assay.watermark.known.statistic import Field, agreement, alignments, excesses, fields, residue
 
 MIN_SIDE = 64
 """Shortest side of a picture."""
-MOST_PIXELS = 16_000_000
+MOST_PIXELS = 4_000_000
 """Of larger pictures only the middle rows are examined."""
 STRIP = 2_000_000
 """Most pixels converted at a time."""
@@ -46,6 +47,11 @@ SCORE = 5.0
 CANDIDATES = 3
 """Most such alignments."""
 
+Window = tuple[int, int, int, int]
+"""Top, left, height and width in pixels."""
+Planes = Callable[[KnownMessage], Sequence[Domain]]
+"""Where to look for a message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Find:
@@ -62,52 +68,108 @@ class Find:
 
 
 def whole(pixels: Samples) -> list[Find]:
-    """Look at the picture as it is: every message on bytes and on floats, some with red for blue."""
-    finds = _in_rows(pixels, DOMAINS, {"as": "whole"}) + _in_rows(pixels, (SWAPPED,), {"as": "whole"})
-    return _counted(finds, sum(len({*DOMAINS, *m.domains}) for m in MESSAGES))
+    """Look at the picture as it is, on the plane that each generator's code marks."""
+    return _counted(_in_rows(pixels), len(MESSAGES))
+
+
+def elsewhere(pixels: Samples) -> list[Find]:
+    """Look at the picture as it is on the other planes: floats for bytes, bytes for floats, red for blue."""
+    how: dict[str, object] = {"as": "whole"}
+    finds = _closer(_part(pixels), pixels.shape[:2], how, _others)
+    finds += _closer(_part(pixels, red=True), pixels.shape[:2], how, _swapped)
+    return _counted(finds, 2 * sum(len(_others(m)) + len(_swapped(m)) for m in MESSAGES))
+
+
+def _usual(message: KnownMessage) -> Sequence[Domain]:
+    return message.domains[:1]
+
+
+def _others(message: KnownMessage) -> Sequence[Domain]:
+    return [domain for domain in DOMAINS if domain != message.domains[0]]
+
+
+def _swapped(message: KnownMessage) -> Sequence[Domain]:
+    return [domain for domain in message.domains if domain.red]
 
 
 def mirrored(pixels: Samples) -> list[Find]:
     """Look at the mirror image."""
-    return _counted(_in_rows(pixels[:, ::-1], None, {"as": "mirrored"}), len(MESSAGES))
+    finds = _closer(_part(pixels[:, ::-1]), pixels.shape[:2], {"as": "mirrored"})
+    return _counted(finds, 2 * len(MESSAGES))
 
 
-def _in_rows(pixels: Samples, domains: Sequence[Domain] | None, how: dict[str, object]) -> list[Find]:
+def relit(pixels: Samples) -> list[Find]:
+    """Look for a mark whose step was stretched by a change of contrast or saturation."""
+    finds: list[Find] = []
+    for gain in GAINS:
+        how: dict[str, object] = {"as": "re-lit", "gain": round(gain, 3)}
+        finds += _closer(_part(pixels, gain=gain), pixels.shape[:2], how)
+    return _counted(finds, 2 * len(GAINS) * len(MESSAGES))
+
+
+def resized(pixels: Samples) -> list[Find]:
+    """Look for a mark in the picture brought back to sizes that it may have had."""
+    sizes = list(dict.fromkeys(_originals(*pixels.shape[:2])))
+    finds: list[Find] = []
+    for size in sizes:
+        how: dict[str, object] = {"as": "resized", "marked_at": [size[1], size[0]]}
+        finds += _closer(partial(resampled, pixels, size), size, how)
+    return _counted(finds, 2 * max(1, len(sizes)) * len(MESSAGES))
+
+
+def _in_rows(pixels: Samples) -> list[Find]:
     """Return the finds in all rows of blocks, or in the middle ones of a picture above ``MOST_PIXELS``."""
-    first, last = _middle_rows(pixels)
     stride = pixels.shape[1] // BLOCK
-    step = max(1, STRIP // (BLOCK * BLOCK * stride))
-    red = domains is not None and any(domain.red for domain in domains)
-    strips = [_strip(pixels, top, min(last, top + step), red) for top in range(first, last, step)]
-    fields = [field(odds) for odds in np.concatenate(strips, 1)]
-    return _each(fields, domains, stride, how, first * stride)
-
-
-def _middle_rows(pixels: Samples) -> tuple[int, int]:
-    """Return the first and last row of blocks examined."""
     rows = pixels.shape[0] // BLOCK
-    most = max(1, MOST_PIXELS // (BLOCK * pixels.shape[1]))
+    most = max(1, MOST_PIXELS // (BLOCK * BLOCK * stride))
     first = max(0, rows - most) // 2
-    return first, min(rows, first + most)
+    last = min(rows, first + most)
+    step = max(1, STRIP // (BLOCK * BLOCK * stride))
+    strips = [_strip(pixels, top, min(last, top + step)) for top in range(first, last, step)]
+    return _each(fields(np.concatenate(strips, 1)), _usual, stride, first * stride, {"as": "whole"})
 
 
-def _strip(pixels: Samples, top: int, bottom: int, red: bool) -> Plane:
+def _strip(pixels: Samples, top: int, bottom: int) -> Plane:
     """Return the log odds of rows of blocks, heard with the rows round them."""
     first, last = max(0, top - 1), min(pixels.shape[0] // BLOCK, bottom + 1)
-    low = low_band(chroma(pixels[first * BLOCK : last * BLOCK], red))
+    low = low_band(chroma(pixels[first * BLOCK : last * BLOCK]))
     return log_odds(low)[:, top - first : bottom - first]
 
 
-def _each(
-    fields: list[Plane], domains: Sequence[Domain] | None, stride: int, how: dict[str, object], shift: int = 0
+def _part(pixels: Samples, red: bool = False, gain: float = 1.0) -> Callable[[Window], Plane]:
+    """Return what gives the chroma of a window of the picture, with the gain undone."""
+
+    def plane(at: Window) -> Plane:
+        top, left, height, width = at
+        found: Plane = chroma(pixels[top : top + height, left : left + width], red) / np.float32(gain)
+        return found
+
+    return plane
+
+
+def _closer(
+    plane: Callable[[Window], Plane],
+    size: tuple[int, int],
+    how: dict[str, object],
+    domains: Planes = _usual,
 ) -> list[Find]:
-    """Return the finds of the messages in fields, chance of one test; ``domains`` None means each one's usual."""
+    """Return the finds in a window of a picture of a size or, where one is promising, in more of it."""
+    stride, finds = size[1] // BLOCK, list[Find]()
+    for most in (WINDOW**2, FULL):
+        at = _window(*size, most)
+        heard = fields(log_odds(low_band(plane(at))))
+        finds = _each(heard, domains, stride, _number(at[0], at[1], stride), how)
+        if not any(find.log_chance < PROMISING for find in finds):
+            break
+    return finds
+
+
+def _each(heard: list[Field], domains: Planes, stride: int, shift: int, how: dict[str, object]) -> list[Find]:
+    """Return the finds of the messages in fields, chance of one test."""
     finds = []
     for message in MESSAGES:
-        for domain in message.domains[:1] if domains is None else domains:
-            if domain.red and domain not in message.domains:
-                continue
-            answer = agreement(fields[domain.head], message, stride, shift)
+        for domain in domains(message):
+            answer = agreement(heard[domain.head], message, stride, shift)
             if answer is not None:
                 finds.append(Find(message, *answer, {"domain": domain.name, **how}))
     return finds
@@ -119,63 +181,18 @@ def _counted(finds: list[Find], tests: int) -> list[Find]:
     return [Find(f.message, f.correlation, f.log_chance + more, f.how) for f in finds]
 
 
-def relit(pixels: Samples) -> list[Find]:
-    """Look for a mark whose step was stretched by a change of contrast or saturation."""
-    top, left, height, width = _window(pixels.shape[0], pixels.shape[1], WINDOW**2)
-    near = low_band(chroma(pixels[top : top + height, left : left + width]))
-    stride = pixels.shape[1] // BLOCK
-    finds: list[Find] = []
-    for gain in GAINS:
-        how: dict[str, object] = {"as": "re-lit", "gain": round(gain, 3)}
-        found = _each(_heard(near, gain), None, stride, how, _number(top, left, stride))
-        if _promising(found):
-            at = _window(pixels.shape[0], pixels.shape[1], FULL)
-            low = low_band(chroma(pixels[at[0] : at[0] + at[2], at[1] : at[1] + at[3]]))
-            found = _each(_heard(low, gain), None, stride, how, _number(at[0], at[1], stride))
-        finds += found
-    return _counted(finds, 2 * len(GAINS) * len(MESSAGES))
-
-
-def _heard(low: Plane, gain: float = 1.0) -> list[Plane]:
-    return [field(odds) for odds in log_odds(low if gain == 1.0 else low / np.float32(gain))]
-
-
-def _promising(finds: list[Find]) -> bool:
-    return any(f.log_chance < PROMISING for f in finds)
-
-
 def _number(top: int, left: int, stride: int) -> int:
     """Return the number of the block at a pixel."""
     return top // BLOCK * stride + left // BLOCK
 
 
-def _window(height: int, width: int, most: int) -> tuple[int, int, int, int]:
+def _window(height: int, width: int, most: int) -> Window:
     """Return top, left, height and width of the whole blocks about the centre, at most so many pixels of them."""
     rows, columns = height // BLOCK, width // BLOCK
     share = min(1.0, math.sqrt(most / max(1, rows * columns * BLOCK * BLOCK)))
     tall, wide = max(1, int(rows * share)), max(1, int(columns * share))
     top, left = (rows - tall) // 2, (columns - wide) // 2
     return top * BLOCK, left * BLOCK, tall * BLOCK, wide * BLOCK
-
-
-def resized(pixels: Samples) -> list[Find]:
-    """Look for a mark in the picture brought back to sizes that it may have had."""
-    sizes = list(dict.fromkeys(_originals(*pixels.shape[:2])))
-    finds: list[Find] = []
-    for size in sizes:
-        how: dict[str, object] = {"as": "resized", "marked_at": [size[1], size[0]]}
-        found = _restored(pixels, size, WINDOW**2, how)
-        if _promising(found):
-            found = _restored(pixels, size, FULL, how)
-        finds += found
-    return _counted(finds, 2 * max(1, len(sizes)) * len(MESSAGES))
-
-
-def _restored(pixels: Samples, size: tuple[int, int], most: int, how: dict[str, object]) -> list[Find]:
-    window = _window(*size, most)
-    low = low_band(resampled(pixels, size, window))
-    stride = size[1] // BLOCK
-    return _each(_heard(low), None, stride, how, _number(window[0], window[1], stride))
 
 
 def _originals(height: int, width: int) -> Iterator[tuple[int, int]]:
@@ -193,35 +210,44 @@ def _originals(height: int, width: int) -> Iterator[tuple[int, int]]:
 
 def cropped(pixels: Samples) -> list[Find]:
     """Look for a mark whose picture lost rows and columns: any pixel offset, any stride, any shift."""
-    candidates = _alignments(pixels)
     finds = []
-    area = _window(pixels.shape[0] - BLOCK, pixels.shape[1] - BLOCK, FULL)
-    for _, message, (down, right), stride, shift in candidates:
-        part = pixels[area[0] + down :, area[1] + right :][: area[2], : area[3]]
-        fields = _heard(low_band(chroma(part)))
+    top, left, height, width = _window(pixels.shape[0] - BLOCK, pixels.shape[1] - BLOCK, FULL)
+    for _, message, (down, right), stride, shift in _alignments(pixels):
+        part = pixels[top + down :, left + right :][:height, :width]
+        head = message.domains[0].head
+        heard = fields(log_odds(low_band(chroma(part)))[head : head + 1])
         how: dict[str, object] = {
             "domain": message.domains[0].name,
             "as": "cropped",
             "offset": [down, right],
             "stride": stride,
         }
-        first = shift + _number(area[0], area[1], stride)
-        answer = agreement(fields[message.domains[0].head], message, stride, first)
+        answer = agreement(heard[0], message, stride, shift + _number(top, left, stride))
         if answer is not None:
             finds.append(Find(message, *answer, how))
     return _counted(finds, BLOCK * BLOCK * sum(len(m.bits) ** 2 for m in MESSAGES))
 
 
 def _alignments(pixels: Samples) -> list[tuple[float, KnownMessage, tuple[int, int], int, int]]:
-    """Return the best (score, message, offset, stride, shift) in a window, the shift that of the first block."""
+    """Return the best (score, message, offset, stride, shift) in a window, the shift that of the first block.
+
+    Scores are in standard deviations: of independent blocks, and of blocks that resemble each other as they do
+    at the first offset.
+    """
     top, left, height, width = _window(pixels.shape[0] - BLOCK, pixels.shape[1] - BLOCK, WINDOW**2)
     plane = chroma(pixels[top : top + height + BLOCK, left : left + width + BLOCK])
     found: list[tuple[float, KnownMessage, tuple[int, int], int, int]] = []
+    spreads: list[Plane] = []
     for down, right in np.ndindex(BLOCK, BLOCK):
-        heads = _heard(low_band(plane[down : down + height, right : right + width]))
-        for message in MESSAGES:
-            for score, stride, shift in alignments(heads[message.domains[0].head], message, 1):
-                if score >= SCORE:
-                    first = (shift - _number(top, left, stride)) % len(message.bits)
-                    found.append((score, message, (down, right), stride, first))
+        odds = log_odds(low_band(plane[down : down + height, right : right + width]))
+        if not spreads:
+            near = [heard.near for heard in fields(odds)]
+            spreads = [np.sqrt(excesses(near[m.domains[0].head], m))[:, None] for m in MESSAGES]
+        values = residue(odds)
+        for message, spread in zip(MESSAGES, spreads, strict=True):
+            scores = alignments(values[message.domains[0].head], message) / spread
+            stride, shift = divmod(int(scores.argmax()), len(message.bits))
+            if scores[stride, shift] >= SCORE:
+                first = (shift - _number(top, left, stride)) % len(message.bits)
+                found.append((float(scores[stride, shift]), message, (down, right), stride, first))
     return sorted(found, key=lambda f: f[0], reverse=True)[:CANDIDATES]
