@@ -37,8 +37,8 @@ def places(height: int, width: int, side: int, most: int) -> list[Box]:
     rows = columns = 1
     while True:
         # The longer way gets the next cut, until there are enough or they overlap by more than half.
-        wider = (width / (columns + 1), rows, columns + 1)
-        taller = (height / (rows + 1), rows + 1, columns)
+        wider = ((width - side) / columns, rows, columns + 1)
+        taller = ((height - side) / rows, rows + 1, columns)
         step, down, across = max(wider, taller)
         if down * across > most or step < side / 2:
             break

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from assay.detect.calibrate import CONDITIONS, Line, fitted
 
-RIDGE = 1e-2
+RIDGE = 1e-3
 """Weight of the squared weights."""
 STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 """log10 likelihood ratios for synthetic at which false alarms are counted."""
-_ROUNDS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +100,21 @@ def _weights(fake: NDArray[np.bool_], sources: Sequence[str]) -> NDArray[np.floa
 def _regressed(
     table: NDArray[np.float64], fake: NDArray[np.bool_], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return non-negative weights and an intercept of logistic regression, by projected Newton steps."""
+    """Return weights and an intercept of logistic regression; a detector gets no negative say."""
     design = np.column_stack([table, np.ones(len(table))])
     ridge = np.append(np.full(table.shape[1], RIDGE), 0.0)
-    theta = np.zeros(design.shape[1])
-    for _ in range(_ROUNDS):
-        p = 1 / (1 + np.exp(-design @ theta))
-        gradient = design.T @ (weight * (p - fake)) + ridge * theta
-        curve = (design * (weight * p * (1 - p))[:, None]).T @ design + np.diag(ridge + 1e-9)
-        step = np.linalg.solve(curve, gradient)
-        moved = theta - 0.5 * step
-        # A detector that was right of nothing new gets no say, never a negative one.
-        moved[:-1] = np.maximum(moved[:-1], 0)
-        if np.abs(moved - theta).max() < 1e-8:
-            break
-        theta = moved
-    return theta
+
+    def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margin = design @ theta
+        value = (weight * (np.logaddexp(0, margin) - fake * margin)).sum() + 0.5 * (ridge * theta**2).sum()
+        slope: NDArray[np.float64] = design.T @ (weight * (1 / (1 + np.exp(-margin)) - fake)) + ridge * theta
+        return float(value), slope
+
+    bounds = [(0.0, None)] * table.shape[1] + [(None, None)]
+    found: NDArray[np.float64] = minimize(
+        loss, np.zeros(len(bounds)), jac=True, bounds=bounds, method="L-BFGS-B"
+    ).x
+    return found
 
 
 def _alarms(ratios: NDArray[np.float64], sources: Sequence[str]) -> tuple[Alarm, ...]:

@@ -69,7 +69,7 @@ def _condition(picture: Picture, quality: int | None) -> str:
 
 def jpeg_quality(encoding: dict[str, Any]) -> int | None:
     """Return the quality, 1..100, on the scale of libjpeg that the file's luma table is nearest to; None if no JPEG."""
-    tables = encoding.get("quantization")
+    tables = encoding.get("qtables")
     if not tables:
         return None
     table = np.asarray(tables[0], np.float64).ravel()
