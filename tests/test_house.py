@@ -103,6 +103,18 @@ HOMES = {
     "onnxruntime": {"watermark.rivagan", "watermark.hallmark.listener", "detect.runtime"},
     "google": {"detect.graph"},  # protobuf
     "safetensors": {"detect.tensors"},
+    "torch": {
+        "detect.networks.blocks",
+        "detect.networks.cnn_lstm",
+        "detect.networks.export",
+        "detect.networks.frequency",
+        "detect.networks.mobile",
+        "detect.networks.registry",
+        "detect.networks.residual",
+        "detect.networks.resnet",
+        "detect.networks.vit",
+        "detect.networks.xception",
+    },
     "rfc8785": {"provenance.canonical"},
     "jinja2": {"provenance.page"},
     "markupsafe": {"provenance.page"},  # jinja2's own
