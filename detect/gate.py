@@ -38,33 +38,32 @@ def domain(picture: Picture) -> Domain:
     """Return in which condition a picture is, and whether detectors were made for it."""
     height, width = picture.pixels.shape[:2]
     quality = jpeg_quality(picture.encoding)
-    condition = _condition(picture, quality)
+    lossless = bool(picture.encoding.get("lossless"))
+    found = condition(height * width, picture.format, quality, lossless)
     if min(height, width) < LEAST_SIDE:
         return Domain(
-            condition,
+            found,
             f"too small: the shorter side has {min(height, width)} pixels, {LEAST_SIDE} are needed",
             quality,
         )
     if quality is not None and quality < WORST_QUALITY:
-        return Domain(condition, f"too strongly compressed: JPEG of quality {quality}", quality)
+        return Domain(found, f"too strongly compressed: JPEG of quality {quality}", quality)
     if drawn(picture.pixels) > FEW_COLOURS:
         return Domain(
-            condition,
+            found,
             "not a photograph: large parts are of one colour, as in a drawing or a screenshot",
             quality,
         )
-    return Domain(condition, "", quality)
+    return Domain(found, "", quality)
 
 
-def _condition(picture: Picture, quality: int | None) -> str:
-    if picture.pixels.shape[0] * picture.pixels.shape[1] < SMALL_PIXELS:
+def condition(pixels: int, format: str, quality: int | None, lossless: bool = False) -> str:
+    """Return the condition of a picture of so many pixels in a format (Pillow's name), of a JPEG quality if any."""
+    if pixels < SMALL_PIXELS:
         return SMALL
     if quality is not None:
         return FINE if quality >= FINE_QUALITY else COARSE
-    lossy = picture.format in ("AVIF", "HEIF") or (
-        picture.format == "WEBP" and not picture.encoding.get("lossless")
-    )
-    return COARSE if lossy else LOSSLESS
+    return COARSE if format in ("AVIF", "HEIF") or (format == "WEBP" and not lossless) else LOSSLESS
 
 
 def jpeg_quality(encoding: dict[str, Any]) -> int | None:

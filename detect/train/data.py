@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from assay.detect.gate import condition, jpeg_quality
 from assay.provenance.errors import InputError, MalformedError
 from assay.provenance.media import Samples
 
@@ -125,6 +126,15 @@ def load(path: Path) -> Samples | None:
             return np.asarray(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def condition_of(path: Path, most: int = 0) -> str:
+    """Return the condition of a file as found, or, with ``most``, its size's once its longer side is at most that."""
+    with Image.open(path) as image:
+        scale = min(1.0, most / max(image.size)) if most else 1.0
+        tables = getattr(image, "quantization", None)
+        quality = jpeg_quality({"qtables": [tables[0]]}) if tables and 0 in tables else None
+        return condition(int(image.width * image.height * scale**2), image.format or "", quality)
 
 
 def weights(items: Sequence[Item], power: float = 0.5) -> NDArray[np.float64]:
