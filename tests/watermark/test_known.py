@@ -133,7 +133,7 @@ def test_corpus_photographs_have_none_and_p_values_are_not_optimistic(corpus):
             picture = np.asarray(image.convert("RGB"))
         values.append(min(f.log_chance for f in whole(picture)))
     assert len(values) == 80
-    # The least of eleven tests, counted as eleven: one in a hundred falls below 1e-2.
+    # The least of five tests, counted as five: one in a hundred falls below 1e-2.
     assert sum(v < -2 for v in values) <= 5
     assert min(values) > np.log10(1e4 * ALARM)
 
