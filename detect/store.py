@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from assay.detect import runtime, tensors
-from assay.detect.card import MAX_CARD_BYTES, MAX_WEIGHTS_BYTES, NAME, Card
+from assay.detect.card import (
+    CROPS,
+    FRAMES,
+    MAX_CARD_BYTES,
+    MAX_WEIGHTS_BYTES,
+    NAME,
+    UNMEASURED,
+    VECTORS,
+    Card,
+    Input,
+    Weights,
+)
+from assay.detect.graph import read_graph
 from assay.provenance.errors import (
     AssayError,
     ConfigurationError,
@@ -216,6 +228,50 @@ def read_card(path: Path) -> tuple[Card, bytes]:
     except InputError as error:
         raise type(error)(error.message, hint=error.hint, path=file) from error
     return card, read_file(file.with_name(card.weights.file), MAX_WEIGHTS_BYTES)
+
+
+def bare_card(
+    data: bytes, *, name: str, kind: str, side: int, crops: int, family: str, architecture: str, licence: str,
+    made: str,
+) -> Card:  # fmt: skip
+    """Return a card for weights of which nothing else is known: uncalibrated, unmeasured.
+
+    What it takes is read from an ONNX file; else it is crops, of a film frames. Raises InputError.
+    """
+    form = format_of(data)
+    takes, length = (FRAMES if kind == "video" else CROPS), 0
+    if form == "onnx":
+        port = read_graph(data).input
+        if port.name == VECTORS and len(port.shape) == 2:
+            takes, length = VECTORS, port.shape[1] or 0
+    card = Card(
+        name=name,
+        version="1",
+        kind=kind,
+        family=family,
+        architecture=architecture,
+        settings={},
+        weights=Weights(f"{name}.{form}", form, hashlib.sha256(data).hexdigest(), len(data)),
+        input=Input(takes, side, crops, side, length=length),
+        calibration=None,
+        sources=(),
+        licence=licence,
+        fails=(UNMEASURED,),
+        measured=(),
+        made=made,
+    )
+    return Card.from_bytes(card.to_bytes())
+
+
+def is_card(path: Path) -> bool:
+    """Say whether a path is a card's: a folder, or a file that begins like JSON; raises InputError."""
+    if path.is_dir():
+        return True
+    with open_regular(path) as stream:
+        start = stream.read(64)
+    return (
+        start.lstrip()[:1] == b"{" and b"\0" not in start
+    )  # the length before a safetensors header has zeros
 
 
 def format_of(data: bytes) -> str:
