@@ -36,11 +36,12 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Witness:
-    """A card and what runs it. ``clock`` gives seconds."""
+    """A card and what runs it. ``clock`` gives seconds; ``reference`` is the mean vector in training, if known."""
 
     card: Card
     network: Network
     clock: Clock
+    reference: NDArray[np.float32] | None = None
 
     def examine(self, picture: Picture) -> Opinion:
         """Return what this detector thinks of a picture."""

@@ -14,6 +14,7 @@ import numpy as np
 from assay.detect.calibrate import COARSE, FINE, SMALL
 from assay.detect.card import VECTORS, Calibration, Card, Input, Source, Weights
 from assay.detect.fuse import Fusion, fuse
+from assay.detect.panels import write_fusion
 from assay.detect.statistics import names
 from assay.detect.train.data import Item, allowed, condition_of, read_reserved
 from assay.detect.train.export import export_judges
@@ -52,7 +53,8 @@ def run(
     jobs: int,
     tell: Tell,
 ) -> Made:
-    """Train a detector by statistics into a folder: weights.onnx, card.json, held-out.csv, and vectors/ to go on from.
+    """Train a detector by statistics into a folder: weights.onnx, card.json, panel.json, reference.npy,
+    held-out.csv, and vectors/ to go on from.
 
     ``licences`` gives repository, commit and licence by source. Raises UsageError on too few pictures or sources.
     """
@@ -74,7 +76,9 @@ def run(
     trained = train(kept, vectors, recipe, tell)
     write_held_out(into / "held-out.csv", kept, trained)
     export_judges(trained.bench, into / "weights.onnx")
+    np.save(into / "reference.npy", trained.mean)
     fusion = _fused(recipe, kept, trained)
+    write_fusion(into / "panel.json", fusion)
     card = _card(recipe, kept, fusion, (into / "weights.onnx").read_bytes(), licences, made)
     with atomic_output(into / "card.json", overwrite=True) as file:
         file.write(card.to_bytes())

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.detect.statistics import Vector
 from assay.detect.train.data import Item, weights
 from assay.detect.train.folds import folds
 from assay.detect.train.judge import Bench, Judge, taught
@@ -31,6 +32,12 @@ class Trained:
     judges: tuple[Judge, ...]
     held_out: NDArray[np.float64]
     fold: NDArray[np.intp]
+
+    @property
+    def mean(self) -> Vector:
+        """The mean vector, as the judges saw it."""
+        means: Vector = np.mean([judge.mean.numpy() for judge in self.judges], 0, dtype=np.float32)
+        return means
 
     @property
     def bench(self) -> Bench:

@@ -1,0 +1,132 @@
+"""``assay detect scan`` and ``assay detect explain``: what detectors alone think of pictures, and where."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assay.cli.door import console, emit, is_quiet, json_option, progress, talk
+
+if TYPE_CHECKING:
+    from assay.detect.panel import Panel
+    from assay.provenance.opinion import Opinion
+
+FILE = click.Path(path_type=Path)
+UNREADABLE = 4
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE…")
+@json_option
+@click.pass_context
+def scan(ctx: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
+    """Say what the detectors alone think of pictures.
+
+    The score goes from 0 (like photographs) to 1 (like generated pictures); 0.5 says nothing. It is a leaning with
+    a known rate of false alarms, never a proof, and it is silent about files it was not made for.
+
+    \b
+    Examples:
+      assay detect scan photo.jpg
+      assay detect scan --json incoming/*.jpg > scores.jsonl
+    """
+    panel = _panel(ctx)
+    failed = False
+    with progress(ctx, "scanning", len(files)) as done:
+        for path in files:
+            document, opinion = _examined(panel, path)
+            failed |= opinion is None
+            if as_json:
+                emit(document)
+            else:
+                _show(ctx, path, opinion, document)
+            done()
+    if failed:
+        ctx.exit(UNREADABLE)
+
+
+@click.command()
+@click.argument("file", type=FILE, metavar="FILE")
+@click.option(
+    "-o", "--out", type=FILE, help="Write a PNG: the picture with its crops coloured by their score."
+)
+@click.option("--force", is_flag=True, help="Replace an output that exists.")
+@json_option
+@click.pass_context
+def explain(ctx: click.Context, file: Path, out: Path | None, force: bool, as_json: bool) -> None:
+    """Say why: which statistics move the score, how each crop scores, and the noise's spectrum.
+
+    \b
+    Examples:
+      assay detect explain photo.jpg
+      assay detect explain photo.jpg -o map.png
+    """
+    from assay.detect.explain import explained
+    from assay.provenance.files.atomic import atomic_output
+
+    panel = _panel(ctx)
+    with _picture(file) as picture:
+        found = explained(panel, picture)
+        drawing = found.drawing(picture) if out else b""
+    if out:
+        with atomic_output(out, overwrite=force) as stream:
+            stream.write(drawing)
+        talk(ctx, f"wrote {out}")
+    if as_json:
+        emit({"path": str(file), **found.to_json()})
+        return
+    _show(ctx, file, found.opinion, {})
+    for sentence in found.reasons:
+        click.echo(f"  {sentence}")
+
+
+def _panel(ctx: click.Context) -> Panel:
+    from assay.cli.models import _store
+    from assay.detect.panels import open_panel
+
+    return open_panel(_store(ctx), time.perf_counter)
+
+
+@contextmanager
+def _picture(path: Path) -> Iterator[Any]:
+    from assay.provenance.subject import Subject
+
+    with Subject.open(path) as subject:
+        yield subject.picture()
+
+
+def _examined(panel: Panel, path: Path) -> tuple[dict[str, object], Opinion | None]:
+    from assay.provenance.errors import AssayError
+
+    base: dict[str, object] = {"path": str(path), "kind": "image"}
+    try:
+        with _picture(path) as picture:
+            opinion = panel.examine(picture)
+    except AssayError as error:
+        return {**base, "detector": panel.name, "status": "error", "reason": str(error)}, None
+    return {**base, **opinion.to_json()}, opinion
+
+
+def _show(ctx: click.Context, path: Path, opinion: Opinion | None, document: dict[str, object]) -> None:
+    from assay.provenance.text import safe_text
+
+    screen = console()
+    name = safe_text(str(path))
+    if opinion is None:
+        screen.print(f"{name}: {safe_text(str(document['reason']))}", markup=False, highlight=False)
+        return
+    if opinion.score is None:
+        screen.print(f"{name}: no opinion: {opinion.reason}", markup=False, highlight=False)
+        return
+    words = " ".join(opinion.says)
+    screen.print(f"{name}: {opinion.score:.2f}  {words}", markup=False, highlight=False)
+    if not is_quiet(ctx) and opinion.regions:
+        low, high = (f(r.logit for r in opinion.regions) for f in (min, max))
+        screen.print(
+            f"  crops {len(opinion.regions)}, logits {low:+.1f} to {high:+.1f}", markup=False, highlight=False
+        )

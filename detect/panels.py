@@ -1,0 +1,98 @@
+"""Where a panel's fusion is kept, and how a panel is opened. Format: docs/formats/model.md, "Panel"."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.detect.calibrate import Line
+from assay.detect.fuse import Alarm, Fusion
+from assay.detect.panel import Panel
+from assay.detect.runtime import Session
+from assay.detect.store import SHIPPED, Store
+from assay.detect.witness import Clock, Witness
+from assay.provenance.canonical import json_object
+from assay.provenance.errors import ConfigurationError, InputError, UsageError
+from assay.provenance.files.atomic import atomic_output
+
+PANEL_TYPE = "assay.detector-panel/v1"
+PANEL_FILE = "panel.json"
+REFERENCE = "reference.npy"
+MAX_PANEL_BYTES = 1 << 18
+"""Largest panel read."""
+
+
+def open_panel(store: Store, clock: Clock) -> Panel:
+    """Open the detectors of pictures and what fuses them: the workspace's own panel, or the shipped one.
+
+    Raises UsageError where there is none, ConfigurationError where something of it cannot be used.
+    """
+    places = [p / PANEL_FILE for p in (store.folder, SHIPPED) if p is not None]
+    path = next((p for p in places if p.is_file()), None)
+    if path is None:
+        raise UsageError("no detectors are calibrated here", hint="assay detect train makes one")
+    fusion = read_fusion(path)
+    witnesses = []
+    for name in fusion.weights:
+        model = store.find(name)
+        witnesses.append(
+            Witness(model.card, Session.load(model), clock, _reference(name, model.card.input.length))
+        )
+    return Panel(witnesses, fusion, clock)
+
+
+def _reference(name: str, length: int) -> NDArray[np.float32] | None:
+    """Return the mean vector in training of a shipped model, None where there is none that fits."""
+    path = SHIPPED / name / REFERENCE
+    if not path.is_file():
+        return None
+    try:
+        vector = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return vector.astype(np.float32) if vector.shape == (length,) else None
+
+
+def read_fusion(path: Path) -> Fusion:
+    """Read a panel's fusion; raises ConfigurationError where it is none."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_PANEL_BYTES + 1)
+        document = json_object(data[: MAX_PANEL_BYTES + 1], "the panel")
+        if (
+            len(data) > MAX_PANEL_BYTES
+            or document.pop("type") != PANEL_TYPE
+            or document.pop("kind") != "image"
+        ):
+            raise ValueError("not a panel of version 1 for pictures")
+        return _fusion(document)
+    except (OSError, InputError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigurationError(
+            f"the panel of detectors cannot be read: {error}",
+            hint="make it again, or install Assay again",
+            path=path,
+        ) from error
+
+
+def write_fusion(path: Path, fusion: Fusion) -> None:
+    """Write a panel's fusion."""
+    document = {"type": PANEL_TYPE, "kind": "image", **asdict(fusion)}
+    with atomic_output(path, overwrite=True) as file:
+        file.write((json.dumps(document, indent=2) + "\n").encode())
+
+
+def _fusion(document: dict[str, Any]) -> Fusion:
+    weights = {str(name): float(value) for name, value in document.pop("weights").items()}
+    lines = {str(name): Line(**line) for name, line in document.pop("lines").items()}
+    alarms = tuple(Alarm(**alarm) for alarm in document.pop("alarms"))
+    for line in lines.values():
+        if not (line.slope >= 0 and 0 < line.bound <= 4):
+            raise ValueError("a line that no calibration gives")
+    return Fusion(
+        str(document.pop("id")), weights, float(document.pop("intercept")), lines, alarms, **document
+    )
