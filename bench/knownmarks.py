@@ -113,9 +113,11 @@ ATTACKS: dict[str, Callable[[Picture], Picture]] = {
 
 
 def files(folders: list[Path], limit: int) -> Iterator[Path]:
+    """Yield pictures of each folder by their digest, which follows the source in their names: any prefix is fair."""
     for folder in folders:
-        paths = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES]
-        yield from paths[:: max(1, len(paths) // limit)][:limit] if limit else paths
+        paths = [p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES]
+        paths.sort(key=lambda p: p.name.rpartition("__")[2])
+        yield from paths[:limit] if limit else paths
 
 
 def opened(path: Path) -> Picture:
