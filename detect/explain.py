@@ -68,7 +68,7 @@ class Explanation:
         }
 
     def drawing(self, picture: Picture) -> bytes:
-        """Return a PNG: the picture in grey, its crops tinted orange (like generated ones) or blue (like photographs)."""
+        """Return a PNG: the picture in grey, its crops tinted orange (as if generated) or blue (as if photographed)."""
         grey = Image.fromarray(picture.pixels).convert("L").convert("RGB")
         scale = min(1.0, LONGEST / max(grey.size))
         canvas = np.asarray(

@@ -81,22 +81,35 @@ def read_index(path: Path) -> list[Item]:
     return items
 
 
-def allowed(items: Iterable[Item], reserved: NDArray[np.uint64]) -> tuple[list[Item], Counter[str]]:
-    """Return the items that may be learned from, and how many were left out for which reason."""
-    kept: list[Item] = []
-    left: Counter[str] = Counter()
+def allowed(items: Iterable[Item]) -> tuple[list[Item], Counter[str]]:
+    """Return the items of generators that may be learned from, and how many were left out for which reason."""
+    kept, left = [], Counter[str]()
     for item in items:
         if any(name in item.generator.lower() for name in RESERVED_GENERATORS):
-            left["reserved generator"] += 1
-            continue
-        picture = load(item.path)
-        if picture is None:
-            left["not readable, or too small"] += 1
-        elif reserved.size and np.bitwise_count(reserved ^ difference_hash(picture)).min() <= RESERVED_BITS:
-            left["reserved picture"] += 1
+            left["of a generator reserved for measuring"] += 1
         else:
             kept.append(item)
     return kept, left
+
+
+def is_reserved(hashes: NDArray[np.uint64], reserved: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Say of each difference hash whether it is within RESERVED_BITS of a reserved one."""
+    near = np.zeros(len(hashes), np.bool_)
+    for hashed in reserved:
+        near |= np.bitwise_count(hashes ^ hashed) <= RESERVED_BITS
+    return near
+
+
+def capped(items: Sequence[Item], most: int) -> list[Item]:
+    """Return at most ``most`` items of each source and label, chosen by their seeds."""
+    taken: Counter[tuple[str, bool]] = Counter()
+    chosen = set()
+    for number in sorted(range(len(items)), key=lambda n: items[n].seed):
+        key = items[number].source, items[number].fake
+        taken[key] += 1
+        if taken[key] <= most:
+            chosen.add(number)
+    return [item for number, item in enumerate(items) if number in chosen]
 
 
 def read_reserved(path: Path) -> NDArray[np.uint64]:

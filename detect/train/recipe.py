@@ -14,16 +14,20 @@ from assay.provenance.errors import ConfigurationError, InputError
 FOLDS = 5
 """Folds by source, of which each leaves its sources out."""
 
+MOST = 60
+"""Pictures of one source that are learned from: more of the same kind teach little."""
+
 Table = TypeVar("Table", Plan, Course)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One training: the detector's name, its architecture, and the tables [vectors] and [course]."""
+    """One training: the detector's name, its architecture, most pictures of a source, [vectors] and [course]."""
 
     name: str
     architecture: str
     folds: int = FOLDS
+    most: int = MOST
     seed: int = 0
     vectors: Plan = field(default_factory=Plan)
     course: Course = field(default_factory=Course)

@@ -16,7 +16,7 @@ from assay.detect.card import VECTORS, Calibration, Card, Input, Source, Weights
 from assay.detect.fuse import Fusion, fuse
 from assay.detect.panels import write_fusion
 from assay.detect.statistics import names
-from assay.detect.train.data import Item, allowed, condition_of, read_reserved
+from assay.detect.train.data import Item, allowed, capped, condition_of, is_reserved, read_reserved
 from assay.detect.train.export import export_judges
 from assay.detect.train.recipe import Recipe
 from assay.detect.train.statistics_run import Tell, Trained, train, write_held_out
@@ -63,16 +63,23 @@ def run(
             f"there is no training of {recipe.architecture!r} yet", hint='architecture = "statistics"'
         )
     into.mkdir(parents=True, exist_ok=True)
-    hashes = read_reserved(reserved) if reserved else np.zeros(0, np.uint64)
-    tell("reading pictures", 0, len(items))
-    kept, left = allowed(items, hashes)
+    kept, left = allowed(items)
+    kept = capped(kept, recipe.most)
+    vectors, hashes = gathered(
+        kept, recipe.vectors, into / "vectors", jobs, lambda n: tell("vectors", n, len(kept))
+    )
+    near = is_reserved(hashes, read_reserved(reserved)) if reserved else np.zeros(len(kept), np.bool_)
+    there = np.bincount(vectors.item, minlength=len(kept)) > 0
+    left["within 5 bits of a reserved picture"] += int(near.sum())
+    left["not readable, too small, or flat"] += int((~there & ~near).sum())
+    chosen = np.flatnonzero(there & ~near)
+    kept, vectors = [kept[n] for n in chosen], vectors.of(chosen)
     counts = Counter(item.fake for item in kept)
     if min(counts[False], counts[True]) < FEWEST:
         raise UsageError(
             f"{counts[False]} real and {counts[True]} generated pictures are too few to learn from",
             hint=f"give at least {FEWEST} of each, of several sources",
         )
-    vectors = gathered(kept, recipe.vectors, into / "vectors", jobs, lambda n: tell("vectors", n, len(kept)))
     trained = train(kept, vectors, recipe, tell)
     write_held_out(into / "held-out.csv", kept, trained)
     export_judges(trained.bench, into / "weights.onnx")

@@ -17,7 +17,7 @@ from PIL import Image
 from assay.detect.crops import Box, cut, places, telling
 from assay.detect.statistics import Vector, describe
 from assay.detect.train.augment import Journey, Rng
-from assay.detect.train.data import Item, load
+from assay.detect.train.data import Item, difference_hash, load
 from assay.provenance.files.atomic import atomic_output
 from assay.provenance.media import Samples
 
@@ -25,7 +25,7 @@ SIDE = 192
 """Side in pixels of the crops that are described."""
 CROPS = 4
 """Crops of one picture after one journey."""
-JOURNEYS = 3
+JOURNEYS = 1
 """Drawn journeys of one picture, beside those of ``STANDARD``."""
 STANDARD = {
     "raw": Journey(1.0, Image.Resampling.LANCZOS, (), 1 << 14),
@@ -61,32 +61,47 @@ class Vectors:
     item: NDArray[np.intp]
     journey: NDArray[np.intp]
 
+    def of(self, items: NDArray[np.intp]) -> Vectors:
+        """Return the vectors of some items, given by their numbers, which are counted anew."""
+        number = np.full(int(self.item.max()) + 1, -1)
+        number[items] = np.arange(len(items))
+        mine = number[self.item] >= 0
+        return Vectors(self.values[mine], number[self.item[mine]], self.journey[mine])
+
 
 def gathered(
     items: Sequence[Item], plan: Plan, cache: Path, jobs: int, tell: Callable[[int], None]
-) -> Vectors:
-    """Return the vectors of all items, from the cache where they are there; ``tell`` is told each item's number."""
+) -> tuple[Vectors, NDArray[np.uint64]]:
+    """Return the vectors and the difference hash of all items, from the cache where they are there.
+
+    ``tell`` is told each item's number. What cannot be read, or is too small, has no vectors.
+    """
     cache.mkdir(parents=True, exist_ok=True)
-    values, owners, journeys = [], [], []
+    values, owners, journeys, hashes = [], [], [], []
     with ProcessPoolExecutor(jobs) as pool:
-        for number, found in enumerate(pool.map(partial(_kept, plan=plan, cache=cache), items, chunksize=4)):
+        for number, (hashed, found) in enumerate(
+            pool.map(partial(_kept, plan=plan, cache=cache), items, chunksize=4)
+        ):
+            hashes.append(hashed)
             for journey, part in enumerate(found):
                 values.append(part)
                 owners.append(np.full(len(part), number))
                 journeys.append(np.full(len(part), journey))
             tell(number)
-    return Vectors(np.concatenate(values), np.concatenate(owners), np.concatenate(journeys))
+    every = Vectors(np.concatenate(values), np.concatenate(owners), np.concatenate(journeys))
+    return every, np.array(hashes, np.uint64)
 
 
-def _kept(item: Item, plan: Plan, cache: Path) -> list[Vector]:
+def _kept(item: Item, plan: Plan, cache: Path) -> tuple[np.uint64, list[Vector]]:
     count = len(STANDARD) + plan.journeys
     place = (
         cache / f"{plan.digest}-{item.seed:08x}-{hashlib.sha256(str(item.path).encode()).hexdigest()[:8]}.npz"
     )
     if place.exists():
         with np.load(place, allow_pickle=False) as kept:
-            return [kept[f"journey{n}"] for n in range(count)]
+            return kept["hash"][()], [kept[f"journey{n}"] for n in range(count)]
     picture = load(item.path)
+    hashed = difference_hash(picture) if picture is not None else np.uint64(0)
     found = (
         list(_made(picture, plan, np.random.default_rng((plan.seed, item.seed))))
         if picture is not None
@@ -94,8 +109,8 @@ def _kept(item: Item, plan: Plan, cache: Path) -> list[Vector]:
     )
     found += [describe(np.zeros((0, plan.side, plan.side, 3), np.uint8))] * (count - len(found))
     with atomic_output(place) as file:
-        np.savez(file, allow_pickle=False, **{f"journey{n}": v for n, v in enumerate(found)})
-    return found
+        np.savez(file, allow_pickle=False, hash=hashed, **{f"journey{n}": v for n, v in enumerate(found)})
+    return hashed, found
 
 
 def _made(picture: Samples, plan: Plan, rng: Rng) -> Iterator[Vector]:
