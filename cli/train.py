@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,10 +64,11 @@ def train(
     from assay.detect.train.data import read_index
     from assay.detect.train.recipe import read_recipe
     from assay.detect.train.run import run
+    from assay.provenance.workspace import utc_now
 
     chosen = read_recipe(recipe)
     items = [item for path in data for item in read_index(path)]
-    today = dt.datetime.now(dt.UTC).date()
+    today = utc_now().date()
     with _told(ctx) as tell:
         made = run(chosen, items, reserved, into, licences=_licences(data), made=today, jobs=jobs, tell=tell)
     for reason, count in sorted(made.left_out.items()):

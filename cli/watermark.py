@@ -180,8 +180,10 @@ def first_found(schemes: list[Watermark], media: Any, *, locate: bool = False) -
 
     readings = []
     for scheme in schemes:
-        where = locate and isinstance(scheme, LocatingWatermark)
-        readings.append(scheme.locate(media) if where else scheme.read(media))
+        if locate and isinstance(scheme, LocatingWatermark):
+            readings.append(scheme.locate(media))
+        else:
+            readings.append(scheme.read(media))
         if readings[-1].found:
             return scheme, readings[-1]
     return schemes[0], readings[0]
