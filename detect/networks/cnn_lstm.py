@@ -44,6 +44,7 @@ class CnnLstm(Witness):
         seen = self.frame.features(crops.flatten(0, 1)).mean((2, 3))
         # Exported models take any number of films only if the empty memory is told how many there are.
         empty = torch.zeros(1, crops.shape[0], self.memory.hidden_size, device=seen.device, dtype=seen.dtype)
-        heard, _ = self.memory(seen.reshape(*crops.shape[:2], *seen.shape[1:]), (empty, empty))
+        films = seen.unflatten(0, crops.shape[:2])  # type: ignore[no-untyped-call]
+        heard, _ = self.memory(films, (empty, empty))
         after: Tensor = self.linear(self.dropout(heard))
         return after.mean((1, 2)), after

@@ -88,6 +88,6 @@ class VitS(Witness):
             )
         tokens = (seen + positions).flatten(2).transpose(1, 2)
         after: Tensor = self.after(self.blocks(tokens))
-        grid = after.transpose(1, 2).reshape(len(after), -1, rows, columns)
+        grid = after.transpose(1, 2).unflatten(2, (rows, columns))  # type: ignore[no-untyped-call]
         answer: tuple[Tensor, Tensor] = self.vote(grid)
         return answer
