@@ -92,6 +92,7 @@ def try_out(data: bytes, given: Input, limits: Limits = DEFAULT_LIMITS) -> None:
     time or memory than ``limits`` give a worker, UnsupportedError or MalformedError where it is unfit at sight.
     """
     refuse_at_sight(data, given)
+    _library()
 
     def work(stream: Any) -> worker.Answer:
         _logits(_session(data, 1), given, _noise(given))
@@ -107,12 +108,17 @@ def _noise(given: Input) -> Floats:
     return np.random.default_rng(0).random(shape, np.float32)
 
 
-def _session(data: bytes, threads: int) -> Any:
-    """Raises MalformedError where ONNX Runtime refuses the network, ConfigurationError where it is missing."""
+def _library() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
         raise ConfigurationError(f"ONNX Runtime cannot be loaded: {error}", hint=_HINT) from error
+    return onnxruntime
+
+
+def _session(data: bytes, threads: int) -> Any:
+    """Raises MalformedError where ONNX Runtime refuses the network, ConfigurationError where it is missing."""
+    onnxruntime = _library()
     try:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

@@ -336,7 +336,7 @@ def _refuse_other_tensors(card: Card, held: tensors.Tensors) -> None:
     name = wrong[0]
     raise MalformedError(
         f"its weights are of another architecture than {card.architecture}: {len(wrong)} tensors differ, as "
-        f"{safe_text(name, 80)}: {have.get(name, 'missing')} for {wanted.get(name, 'none')}",
+        f"{safe_text(name, 80)}, which is {have.get(name, 'missing')}, not {wanted.get(name, 'there at all')}",
         hint=_ARCHITECTURE,
     )
 

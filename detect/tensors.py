@@ -48,7 +48,7 @@ def save(tensors: Mapping[str, NDArray[Any]], words: Mapping[str, str] | None = 
         raise ConfigurationError("safetensors is not installed", hint=_HINT) from error
     try:
         # The library writes the memory that it is given, in whatever order that lies.
-        whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+        whole = {name: np.asarray(array, order="C") for name, array in tensors.items()}
         return bytes(write(whole, dict(words or {})))
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise MalformedError(f"cannot be kept as safetensors: {safe_text(error, 160)}") from error
