@@ -147,7 +147,7 @@ def _list_attacks(names: str, as_json: bool) -> None:
             emit({"name": row.name, "group": row.group, "told": row.told, "goal": row.goal})
         return
     told = [(r.name, r.group, r.told, "" if r.goal is None else f"{100 * r.goal:g} %") for r in rows]
-    _print_table(console(), f"{len(rows)} attacks", ("name", "group", "what is done", "goal"), told)
+    print_table(console(), f"{len(rows)} attacks", ("name", "group", "what is done", "goal"), told)
 
 
 def _show(result: Result, as_json: bool) -> None:
@@ -158,16 +158,17 @@ def _show(result: Result, as_json: bool) -> None:
         return
     screen = console()
     for table in tables(result, short=True):
-        _print_table(screen, table.title, table.header, table.rows, table.notes)
+        print_table(screen, table.title, table.header, table.rows, table.notes)
 
 
-def _print_table(
+def print_table(
     screen: Console,
     title: str,
     header: Sequence[str],
     rows: Sequence[Sequence[str]],
     notes: Sequence[str] = (),
 ) -> None:
+    """Print a table with its title, and its notes below."""
     from rich import box
     from rich.table import Table
 

@@ -27,7 +27,7 @@ from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Report, Verdict
 from assay.provenance.text import safe_text
 
-__all__ = ["Preview", "fragment", "page"]
+__all__ = ["Preview", "environment", "fragment", "page"]
 
 REGIONS = 40
 """Most changed regions drawn on a picture."""
@@ -44,19 +44,23 @@ PICTURE_REM = 34
 def page(reports: Sequence[tuple[Report, Preview | None]], title: str) -> str:
     """Return one HTML document with all reports, and an index at the top where there are several."""
     views = [_view(report, preview, f"report-{n}") for n, (report, preview) in enumerate(reports, 1)]
-    return _environment().get_template("page.html").render(title=title, views=views)
+    return environment().get_template("page.html").render(title=title, views=views)
 
 
 def fragment(report: Report, preview: Preview | None = None) -> str:
     """Return one report as HTML to put into another document, its style included."""
     view = _view(report, preview, f"report-{report.asset.digest.hex[:12]}")
-    return _environment().get_template("fragment.html").render(view=view)
+    return environment().get_template("fragment.html").render(view=view)
 
 
 @cache
-def _environment() -> Environment:
+def environment(*folders: Path) -> Environment:
+    """Return what fills every page's template: the house's own templates, and those of further folders.
+
+    Each expression is made visible and escaped; a name that is not there is an error.
+    """
     return Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        loader=FileSystemLoader([Path(__file__).with_name("templates"), *folders]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=lambda value: value if isinstance(value, Markup) else safe_text(value),
