@@ -42,10 +42,10 @@ from assay.watermark.known.network import log_odds
 from assay.watermark.known.statistic import agreement, alignments, fields
 
 Picture = np.ndarray
-SIDES = (1024, 512)
-"""Squares that generators emit; each photograph is also marked at its own size."""
-MOST_PIXELS = 1e6
-"""Larger photographs are marked at this size, as generators emit."""
+SIDE = 512
+"""Square that generators emit."""
+PIXELS = 2**20
+"""At most so many, as generators emit, has the photograph in its own shape."""
 LEVELS = tuple(range(1, 10))
 """Negative logarithms of the p-values counted."""
 GROUP = 50
@@ -100,11 +100,9 @@ ATTACKS: dict[str, Callable[[Picture], Picture]] = {
     "webp80": lambda a: saved(a, "WEBP", 80),
     "noise 5": noisy,
     "contrast 0.8": lambda a: levels((a - 128.0) * 0.8 + 128),
-    "mirror": lambda a: np.ascontiguousarray(a[:, ::-1]),
     "crop 75 %": lambda a: cropped(a, 0.75),
     "crop 50 %": lambda a: cropped(a, 0.5),
     "crop 75 % + jpeg90": lambda a: saved(cropped(a, 0.75), "JPEG", 90),
-    "crop 75 % + jpeg75": lambda a: saved(cropped(a, 0.75), "JPEG", 75),
     "resize 0.5": lambda a: resized(a, 0.5),
     "resize 0.75": lambda a: resized(a, 0.75, Image.Resampling.BICUBIC),
     "resize 1.5": lambda a: resized(a, 1.5),
@@ -126,25 +124,18 @@ def opened(path: Path) -> Picture:
 
 
 def shapes(path: Path) -> dict[str, Picture]:
-    """Return the photograph as squares that generators emit, where it is as large, and at its own size."""
+    """Return the photograph as a square that generators emit and in its own shape."""
     with Image.open(path) as opened_image:
         image = opened_image.convert("RGB")
     short = min(image.size)
     left, top = (image.width - short) // 2, (image.height - short) // 2
     square = image.crop((left, top, left + short, top + short))
-    made = {
-        f"{side} square": np.asarray(square.resize((side, side), Image.Resampling.LANCZOS))
-        for side in SIDES
-        if short >= 0.6 * side
+    share = min(1.0, (PIXELS / (image.width * image.height)) ** 0.5)
+    size = round(image.width * share), round(image.height * share)
+    return {
+        "own shape": np.asarray(image.resize(size, Image.Resampling.LANCZOS)),
+        "512 square": np.asarray(square.resize((SIDE, SIDE), Image.Resampling.LANCZOS)),
     }
-    share = min(1.0, (MOST_PIXELS / (image.width * image.height)) ** 0.5)
-    if share < 1:
-        image = image.resize(
-            (round(image.width * share), round(image.height * share)), Image.Resampling.LANCZOS
-        )
-    if image.width * image.height >= 65_536:
-        made["own size"] = np.asarray(image)
-    return made
 
 
 def written(method: Any, picture: Picture, message: KnownMessage) -> Picture:
