@@ -119,13 +119,17 @@ HOMES = {
         "detect.train.export",
         "detect.train.judge",
         "detect.networks.frequency",
+        "detect.networks.heads",
         "detect.networks.mobile",
+        "detect.networks.published",
         "detect.networks.registry",
         "detect.networks.residual",
         "detect.networks.resnet",
         "detect.networks.vit",
         "detect.networks.xception",
     },
+    "timm": {"detect.networks.heads"},
+    "transformers": {"detect.networks.heads"},
     "rfc8785": {"provenance.canonical"},
     "jinja2": {"provenance.page"},
     "markupsafe": {"provenance.page"},  # jinja2's own
@@ -300,7 +304,7 @@ def test_help_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", ["sign", "verify", "inspect", "watermark", "ledger", "trust", "keys", "init"]
+    "command", ["sign", "verify", "inspect", "watermark", "ledger", "trust", "keys", "models", "init"]
 )
 def test_a_command_s_help_loads_nothing_heavy(command):
     code = (
@@ -351,7 +355,7 @@ PROMISED = {
     "ledger anchor", "ledger anchors", "ledger contract deploy", "ledger contract show", "ledger event record",
     "ledger event list", "ledger event check", "ledger witness ask", "ledger witness new", "ledger witness serve",
     "trust add", "trust list", "trust remove", "keys new", "keys mark", "keys show", "plugins", "config show",
-    "completion",
+    "completion", "models list", "models show", "models add", "models verify", "models remove",
 }  # fmt: skip
 
 
