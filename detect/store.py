@@ -42,7 +42,7 @@ FOLDER = "models"
 CARD = "card.json"
 """A shipped model's card, and the card looked for in a folder that is added."""
 _SAFETENSORS_HEADER = 100_000_000  # bytes; the format's own limit
-_ARCHITECTURE = "give --architecture its right name and --set its settings, or use weights made for this one"
+_ARCHITECTURE = "name the right architecture and its settings in the card, or use weights made for this one"
 # What other files of weights begin with, and what to say of them.
 _OTHERS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"PK\x03\x04", "is a zip archive, in which torch.save puts a pickle: a program that runs when it is opened"),
