@@ -23,6 +23,10 @@ class Witness(nn.Module):
     moving: bool = False
     """Whether it takes frames, (n, frames, 3, side, side), instead of crops."""
 
+    def begin(self) -> None:
+        """Give every layer its first weights."""
+        self.apply(start)
+
     def evidence(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logit (n,) and the map (n, rows, columns) of logits by place, float32."""
         raise NotImplementedError
