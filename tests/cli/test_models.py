@@ -62,7 +62,8 @@ def test_a_model_from_its_card_to_its_removal(terminal, offer, data):
         "Apache-2.0",
     ):
         assert words in shown
-    assert max(len(line) for line in shown.splitlines()) <= 160
+    # Only where the file lies may be longer than a page is wide.
+    assert max(len(line) for line in shown.splitlines() if "/models/" not in line) <= 160
     (whole,) = rows(terminal("models", "show", "mean", "--json"))
     assert whole["weights"]["sha256"] == row["sha256"]
     assert whole["type"] == "assay.detector-card/v1"

@@ -37,9 +37,9 @@ class Scheme:
     def read(self, media):
         return Reading(self.scheme, Mark(self.scheme, "ab" * 8), 1e-40)
 
-    def extent(self, media):
+    def locate(self, media):
         self.asked += 1
-        return self.answer
+        return replace(self.read(media), extent=self.answer)
 
 
 class Seen:
@@ -73,7 +73,7 @@ def test_a_hole_is_said_in_words_that_accuse_nobody():
 
 def test_nothing_is_said_where_nothing_is_missing_or_the_scheme_cannot_tell():
     class Blind(Scheme):
-        extent = None
+        locate = None
 
     for scheme in (Scheme(Extent(1.0, 0.0, ())), Scheme(None), Blind(None)):
         answer = MarkCheck([scheme])(Seen(), ())
