@@ -5,7 +5,8 @@
 A list names pictures, it does not carry them. Each entry states where the file is: a public repository, a commit
 and a path, or a path in the shared corpus (environment ``ASSAY_CORPUS``); and what it is: SHA-256 of the file's
 bytes, width, height, licence and source group. Files are written unchanged as ``DIR/<source>__<sha12>.<ext>``;
-one that is already there and right is kept.
+one that is already there and right is kept. An entry with ``tiles`` is a sheet of several pictures: they are cut out
+without loss as ``DIR/<source>__<sha12>-<left>-<top>.png`` and the sheet itself is not kept.
 
 ``--mirrors`` is a folder of git directories named ``owner+name``, which are read first and never fetch. A repository
 that is not among them is cloned without its files, which git then brings one by one: the only use of the network.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import os
 import re
@@ -36,6 +38,10 @@ SHORT = 12
 """Hexadecimal digits of the SHA-256 in a file name."""
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9_.-]{1,100}")
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+LABELS = frozenset({"", "real", "fake"})
+FOLDS = frozenset({"", "train", "held"})
+Box = tuple[int, int, int, int]
+"""Left, top, width and height, in pixels."""
 
 
 class MissingError(Exception):
@@ -48,7 +54,9 @@ class Photo:
 
     ``repository`` (owner/name on GitHub) and ``commit`` are empty where ``path`` lies in the shared corpus. ``width``
     and ``height`` are pixels as stored, before any EXIF orientation. ``source`` is the group that no other list
-    shares; ``kind`` says what the picture shows.
+    shares; ``kind`` says what the picture shows. The lists that detectors learn from state more: ``label`` (real or
+    fake), ``generator`` in the words of the repository, ``codec`` as found in the file, ``fold`` (held: no training),
+    and ``tiles``, the boxes of the pictures in a sheet, empty where the file is one picture.
     """
 
     repository: str
@@ -60,6 +68,11 @@ class Photo:
     licence: str
     source: str
     kind: str = ""
+    label: str = ""
+    generator: str = ""
+    codec: str = ""
+    fold: str = ""
+    tiles: tuple[Box, ...] = ()
 
     @property
     def megapixels(self) -> float:
@@ -71,6 +84,21 @@ class Photo:
         """The file name it is given."""
         return f"{self.source}__{self.sha256[:SHORT]}{PurePosixPath(self.path).suffix.lower()}"
 
+    def tile(self, box: Box) -> str:
+        """The file name that one picture of a sheet is given."""
+        left, top, _, _ = box
+        return f"{self.source}__{self.sha256[:SHORT]}-{left}-{top}.png"
+
+    def holds(self, box: Box) -> bool:
+        """Whether the box lies in the picture."""
+        left, top, width, height = box
+        return (
+            min(left, top) >= 0
+            and min(width, height) > 0
+            and left + width <= self.width
+            and top + height <= self.height
+        )
+
 
 def entry(raw: Mapping[str, Any]) -> Photo:
     """The entry, or ``ValueError`` where a field is not of its form."""
@@ -79,6 +107,7 @@ def entry(raw: Mapping[str, Any]) -> Photo:
     if corpus is not None:
         fields |= {"repository": "", "commit": "", "path": corpus}
     try:
+        fields["tiles"] = tuple((int(x), int(y), int(w), int(h)) for x, y, w, h in fields.get("tiles", ()))
         photo = Photo(**fields)
     except TypeError as error:
         raise ValueError(f"{error}: {raw}") from error
@@ -95,6 +124,9 @@ def entry(raw: Mapping[str, Any]) -> Photo:
         and ".." not in path.parts
         and photo.width > 0
         and photo.height > 0
+        and photo.label in LABELS
+        and photo.fold in FOLDS
+        and all(photo.holds(box) for box in photo.tiles)
     )
     if not sound:
         raise ValueError(f"not an entry of a list of photographs: {raw}")
@@ -162,16 +194,35 @@ class Places:
         return data
 
 
+def cut(photo: Photo, data: bytes, into: Path) -> None:
+    """Write the pictures of a sheet; ``MissingError`` where the sheet is not the size that the list says."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as sheet:
+        if sheet.size != (photo.width, photo.height):
+            raise MissingError("the sheet is not of the size of the list")
+        whole = sheet.convert("RGB")
+    for box in photo.tiles:
+        left, top, width, height = box
+        whole.crop((left, top, left + width, top + height)).save(into / photo.tile(box), "PNG")
+
+
 def materialise(photos: Iterable[Photo], into: Path, places: Places) -> dict[Photo, str]:
     """Write the photographs into a folder; returns those that are missing, each with the reason."""
     missing: dict[Photo, str] = {}
     into.mkdir(parents=True, exist_ok=True)
     for photo in photos:
         target = into / photo.name
+        if photo.tiles and all((into / photo.tile(box)).is_file() for box in photo.tiles):
+            continue
         if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == photo.sha256:
             continue
         try:
-            target.write_bytes(places.bytes(photo))
+            data = places.bytes(photo)
+            if photo.tiles:
+                cut(photo, data, into)
+            else:
+                target.write_bytes(data)
         except MissingError as error:
             missing[photo] = str(error)
     return missing
