@@ -51,6 +51,12 @@ PANEL = "panel"
     metavar="CARD",
     help="Attack this model's network by its own gradient too.",
 )
+@click.option(
+    "--questions",
+    type=click.IntRange(0, 10_000),
+    default=0,
+    help="Attack the first witness too, with so many questions about each generated picture.",
+)
 @click.option("--limit", type=click.IntRange(0), default=0, help="Most files of each source.")
 @click.option(
     "--megapixels",
@@ -75,8 +81,8 @@ PANEL = "panel"
 @click.pass_context
 def evaluate(
     ctx: click.Context, path: Path | None, models: tuple[str, ...], peers: tuple[str, ...], conditions: str,
-    list_conditions: bool, attacked: Path | None, limit: int, megapixels: float, jobs: int | None, seed: int,
-    html: Path | None, json_out: str | None,
+    list_conditions: bool, attacked: Path | None, questions: int, limit: int, megapixels: float,
+    jobs: int | None, seed: int, html: Path | None, json_out: str | None,
 ) -> None:  # fmt: skip
     """Show pictures of known origin to detectors and say how often these are right, and how sure that is.
 
@@ -103,14 +109,9 @@ def evaluate(
     if path is None:
         raise click.UsageError("name a folder or a CSV of pictures")
     rows = chosen(conditions)
-    jobs = jobs or os.cpu_count() or 1
-    plan = Plan(
-        _witnesses(ctx, models, peers),
-        collect(path, limit),
-        rows + _attacks(attacked),
-        seed,
-        jobs,
-    )
+    witnesses = _witnesses(ctx, models, peers)
+    attacks = _attacks(attacked, witnesses, questions)
+    plan = Plan(witnesses, collect(path, limit), rows + attacks, seed, jobs or os.cpu_count() or 1)
     found = _found(ctx, plan, round(megapixels * 1e6))
     _write(ctx, found, f"Detectors on {path.name}", html, json_out)
     if json_out != STDOUT:
@@ -144,12 +145,17 @@ def _witnesses(ctx: click.Context, models: Sequence[str], peers: Sequence[str]) 
     return openers
 
 
-def _attacks(card: Path | None) -> tuple[Condition, ...]:
-    if card is None:
-        return ()
-    from assay.detect.measure.adversarial import conditions, target
+def _attacks(card: Path | None, witnesses: dict[str, Opener], questions: int) -> tuple[Condition, ...]:
+    rows: tuple[Condition, ...] = ()
+    if card is not None:
+        from assay.detect.measure.adversarial import conditions, target
 
-    return conditions(target(card))
+        rows = conditions(target(card))
+    if questions:
+        from assay.detect.measure import blackbox
+
+        rows += blackbox.conditions(*next(iter(witnesses.items())), questions)
+    return rows
 
 
 def _found(ctx: click.Context, plan: Plan, pixels: int) -> Findings:

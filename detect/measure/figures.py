@@ -129,7 +129,7 @@ class Column:
         """Return how many files the witness failed on."""
         return sum(a.status is Answered.ERROR for a in self.answers)
 
-    def headline(self, rounds: int = metrics.ROUNDS) -> dict[str, Value]:
+    def headline(self, rounds: int) -> dict[str, Value]:
         """Return FIGURES over all files, with intervals from a bootstrap over sources."""
         everyone = np.ones(len(self.samples), np.bool_)
         return self._values(everyone, tuple(FIGURES), rounds)
@@ -142,10 +142,6 @@ class Column:
         )
         return Rate(0, 0).value if math.isnan(found) else Rate(round(found * len(fakes)), len(fakes)).value
 
-    def auc(self, chosen: Mask, rounds: int = FEW_ROUNDS) -> Value:
-        """Return the AUC of the chosen files that were answered."""
-        return self._values(chosen, ("auc",), rounds)["auc"]
-
     def curve(self) -> tuple[Floats, Floats]:
         """Return coverage and error among the decided; both empty where nothing is weighed."""
         known = ~np.isnan(self.llr)
@@ -153,15 +149,17 @@ class Column:
             self.llr[known & ~self.synthetic], self.llr[known & self.synthetic], len(self.samples)
         )
 
-    def groups(self, names: Sequence[str]) -> list[Group]:
+    def groups(self, names: Sequence[str], rounds: int) -> list[Group]:
         """Return one Group for each name in ``names``, which has one a file, by name; files with '' are in none."""
         members: dict[str, list[int]] = {}
         for place, name in enumerate(names):
             if name:
                 members.setdefault(name, []).append(place)
-        return [self._group(name, np.array(places, np.intp)) for name, places in sorted(members.items())]
+        return [
+            self._group(name, np.array(places, np.intp), rounds) for name, places in sorted(members.items())
+        ]
 
-    def _group(self, name: str, places: Indices) -> Group:
+    def _group(self, name: str, places: Indices, rounds: int) -> Group:
         own = np.zeros(len(self.samples), np.bool_)
         own[places] = True
         real, fake = own & ~self.synthetic, own & self.synthetic
@@ -173,7 +171,7 @@ class Column:
             int(real.sum()),
             int(fake.sum()),
             Rate(int((own & self.answered).sum()), len(places)),
-            self.auc(against),
+            self._values(against, ("auc",), rounds)["auc"],
             Rate(int((real & self.ai).sum()), int(real.sum())),
             Rate(int((fake & self.ai).sum()), int(fake.sum())),
             Rate(int((own & (self.ai | self.captured)).sum()), len(places)),
@@ -228,8 +226,12 @@ class Findings:
     speeds: tuple[Speed, ...] = ()
 
 
-def findings(result: Result, speeds: tuple[Speed, ...] = ()) -> Findings:
-    """Work out all figures; a result with no readable file of either label gives NaN."""
+def findings(result: Result, speeds: tuple[Speed, ...] = (), rounds: int = metrics.ROUNDS) -> Findings:
+    """Work out all figures; a result with no readable file of either label gives NaN.
+
+    ``rounds`` resamples make the intervals of all files; those of groups and of curves have at most FEW_ROUNDS.
+    """
+    few = min(rounds, FEW_ROUNDS)
     plan = result.plan
     columns = {key: Column(result.samples, answers, plan.seed) for key, answers in result.answers.items()}
     single = {c.name for c in plan.conditions if c.level is None}
@@ -237,12 +239,9 @@ def findings(result: Result, speeds: tuple[Speed, ...] = ()) -> Findings:
     return Findings(
         result,
         columns,
+        {key: column.headline(rounds if key[1] in single else few) for key, column in columns.items()},
         {
-            key: column.headline(metrics.ROUNDS if key[1] in single else FEW_ROUNDS)
-            for key, column in columns.items()
-        },
-        {
-            title: {key: column.groups(names) for key, column in columns.items() if key[1] in single}
+            title: {key: column.groups(names, few) for key, column in columns.items() if key[1] in single}
             for title, names in divisions(result.samples).items()
         },
         {key: column.hit_rate() for key, column in columns.items() if key[1] in attacks},
