@@ -29,8 +29,8 @@ CROP = 0.1
 """Share of the area of a trial crop; there is one in each corner, and one in the middle."""
 HEARD = 15.0
 """Least statistic of the finished picture: a reader needs about 14, and hears more than the rule does."""
-CERTAIN = 28.0
-"""Statistic from which the rule alone reads identifiers of every length: a writer of less reads back what it wrote."""
+CERTAIN = {64: 18.0, 128: 23.0, 256: 30.0}
+"""Statistics, by length of the identifier, from which the rule alone reads it; below, a writer reads back first."""
 LEAST_SIDE = 128
 """Fewest pixels of a picture's shorter side."""
 
@@ -72,7 +72,7 @@ class Hallmark:
         marked = added(pixels, change)
         # Heard in the finished samples: black and white have no room for half of the change.
         heard = self._agreement(luma(marked, plane.shape), code, placement)
-        if heard < HEARD or (heard < CERTAIN and not self._reads(marked, id)):
+        if heard < HEARD or (heard < CERTAIN[self.id_bits] and not self._reads(marked, id)):
             raise LimitError(
                 "the picture is too small, too flat or too stark for a mark",
                 hint="sign it without a watermark",
