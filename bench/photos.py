@@ -16,6 +16,7 @@ Exit status 1 says that something is missing; the missing are named.
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import io
 import json
@@ -228,18 +229,36 @@ def materialise(photos: Iterable[Photo], into: Path, places: Places) -> dict[Pho
     return missing
 
 
+def write_index(photos: Iterable[Photo], into: Path, index: Path) -> None:
+    """Write a CSV of the pictures that are there, as ``assay detect train`` and ``evaluate`` read it."""
+    with index.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "label", "source", "generator", "kind", "repository", "commit", "licence"])
+        for photo in photos:
+            about = [photo.label or "real", photo.source, photo.generator, photo.kind]
+            about += [photo.repository, photo.commit, photo.licence]
+            names = [photo.tile(box) for box in photo.tiles] or [photo.name]
+            rows.writerows([(into / name).resolve(), *about] for name in names if (into / name).is_file())
+
+
 def main() -> int:
     """Bring a list, and say what is missing."""
     parser = argparse.ArgumentParser(description="Bring a frozen list of photographs into a folder.")
     parser.add_argument("list", type=Path)
     parser.add_argument("--into", type=Path, required=True)
     parser.add_argument("--mirrors", type=Path)
+    parser.add_argument("--fold", choices=sorted(FOLDS - {""}), help="only the pictures of this fold")
+    parser.add_argument(
+        "--index", type=Path, metavar="CSV", help="also write which picture is what, for detectors"
+    )
     options = parser.parse_args()
-    photos = read_list(options.list)
+    photos = [photo for photo in read_list(options.list) if options.fold in (None, photo.fold)]
     corpus = os.environ.get("ASSAY_CORPUS")
     with tempfile.TemporaryDirectory() as clones:
         places = Places(options.mirrors, Path(corpus) if corpus else None, Path(clones))
         missing = materialise(photos, options.into, places)
+    if options.index:
+        write_index(photos, options.into, options.index)
     for photo, reason in missing.items():
         print(f"missing: {photo.repository or 'corpus'} {photo.path}: {reason}", file=sys.stderr)
     print(f"{len(photos) - len(missing)} of {len(photos)} photographs in {options.into}")
