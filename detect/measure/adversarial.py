@@ -8,6 +8,7 @@ Goodfellow, Shlens, Szegedy 2015 (FGSM); Madry et al. 2018 (PGD).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -108,8 +109,9 @@ def attacked(
 ) -> Samples:
     """Return the picture, uint8 (height, width, 3), moved to lower the network's mean logit over the boxes.
 
-    No sample moves by more than ``strength`` levels, and only samples in a box move. With ``rng`` the start is
-    random within these bounds. The network's parameters need no gradient. Raises UsageError for steps below 1.
+    No sample moves by more than ``strength`` levels, and only samples in a box move; every step ends in whole
+    levels, and the picture with the lowest logit is returned. With ``rng`` the start is random within these bounds.
+    The network's parameters need no gradient. Raises UsageError for steps below 1.
     """
     if steps < 1:
         raise UsageError("an attack has at least one step")
@@ -119,17 +121,20 @@ def attacked(
     low, high = (origin - strength).clamp(min=0), (origin + strength).clamp(max=255)
     moved = origin.clone()
     if rng is not None:
-        start = rng.uniform(-strength, strength, tuple(origin.shape)).astype(np.float32)
-        moved = torch.where(_inside(origin, boxes), origin + torch.from_numpy(start), origin)
-        moved = moved.clamp(low, high)
-    stride = strength if steps == 1 else _REACH * strength / steps
-    for _ in range(steps):
+        start = rng.integers(-strength, strength + 1, tuple(origin.shape)).astype(np.float32)
+        moved = torch.where(_inside(origin, boxes), origin + torch.from_numpy(start), origin).clamp(low, high)
+    stride = strength if steps == 1 else max(1, round(_REACH * strength / steps))
+    best, least = origin, math.inf
+    for step in range(steps + 1):
         moved.requires_grad_(True)
         crops = torch.stack([moved[:, b.top : b.top + b.height, b.left : b.left + b.width] for b in boxes])
-        (slope,) = torch.autograd.grad(network(crops / 255).mean(), moved)
-        moved = (moved.detach() - stride * slope.sign()).clamp(low, high)
-    # The bounds are whole levels, so that rounding stays within them.
-    found: Samples = moved.round().to(torch.uint8).permute(1, 2, 0).numpy()
+        logit = network(crops / 255).mean()
+        if float(logit.detach()) < least:
+            best, least = moved.detach(), float(logit.detach())
+        if step < steps:
+            (slope,) = torch.autograd.grad(logit, moved)
+            moved = (moved.detach() - stride * slope.sign()).clamp(low, high)
+    found: Samples = best.to(torch.uint8).permute(1, 2, 0).numpy()
     return found
 
 

@@ -467,11 +467,13 @@ def test_an_attack_costs_the_attacked_more_than_another_and_leaves_reals_alone(t
     result = evaluate(Plan(openers, collect(tmp_path), rows))
     found = findings(result)
     by_name = {c.name: c for c in rows}
-    lost = {w: aims.lost(found, w, by_name["pgd4@along"]) for w in openers}
     assert found.hits["along", "pgd0@along"].value == 1
-    assert lost["along"] == pytest.approx(1)
-    assert lost["across"] < lost["along"]
-    assert lost["along"] >= aims.lost(found, "along", by_name["fgsm1@along"])
+    assert aims.lost(found, "along", by_name["pgd4@along"]) == pytest.approx(1)
+    assert aims.lost(found, "along", by_name["fgsm1@along"]) == 0
+    fakes = [n for n, s in enumerate(result.samples) if s.synthetic]
+    mean = {key: np.mean([answers[n].score for n in fakes]) for key, answers in result.answers.items()}
+    fall = {w: mean[w, "pgd0@along"] - mean[w, "pgd2@along"] for w in openers}
+    assert fall["along"] > 1.5 * fall["across"]
     reals = [n for n, s in enumerate(result.samples) if not s.synthetic]
     scores = {c.name: [result.answers["along", c.name][n].score for n in reals] for c in rows}
     assert len({tuple(v) for v in scores.values()}) == 1
@@ -567,17 +569,18 @@ def test_the_command_prints_tables_and_writes_everything(nowhere, folder, ladeda
     assert "6 real pictures of 3 sources, 4 generated ones of 2" in " ".join(answer.out.split())
     found = json.loads((nowhere.folder / "all.json").read_text())
     assert found["type"] == table.DOCUMENT
-    # The shipped panel stands beside the peer.
-    assert [r["condition"] for r in found["figures"]] == ["raw", "q90"] * 2
-    assert len(found["samples"]) == len(found["answers"][0]["score"]) == 10
-    assert found["timings"][0]["cpu"] > 0
+    own = [row for row in found["figures"] if row["witness"] == "tiny-ladeda"]
+    assert [row["condition"] for row in own] == ["raw", "q90"]
+    assert all(len(row["score"]) == len(found["samples"]) == 10 for row in found["answers"])
+    assert all(row["cpu"] > 0 for row in found["timings"])
+    assert len(found["timings"]) == len(found["witnesses"])
     assert "<h3>Charts</h3>" in (nowhere.folder / "all.html").read_text("utf-8")
     again = json.loads(nowhere(*words, "--megapixels", "0", "--json").out)
     for document in (found, again):
-        document["timings"] = []
+        document["timings"] = document["aims"] = []
         for row in document["answers"]:
             del row["ms"]
-    assert again == {**found, "aims": again["aims"]}
+    assert again == found
 
 
 def test_the_command_lists_conditions(nowhere):  # noqa: F811
