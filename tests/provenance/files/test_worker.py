@@ -180,8 +180,9 @@ def test_threads_may_ask_at_once_and_leave_no_zombies():
     for thread in threads:
         thread.join()
     assert sorted(answers) == list(range(8))
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    # Children of other tests may still run; none of ours waits to be buried.
+    with contextlib.suppress(ChildProcessError):
+        assert os.waitpid(-1, os.WNOHANG) == (0, 0)
 
 
 def test_nothing_of_the_parents_output_is_written_twice(capfd):
