@@ -1,3 +1,4 @@
+import contextlib
 import ctypes
 import os
 import subprocess
