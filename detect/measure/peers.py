@@ -31,14 +31,14 @@ _MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, wh
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Any function from picture to score, 0..1, higher = more synthetic, as a witness that weighs nothing."""
+    """Any function from picture to score, of any size, higher = more synthetic, as a witness that weighs nothing."""
 
     name: str
     score: Callable[[Picture], float]
 
     def __call__(self, picture: Picture) -> Opinion:
-        """Return its score as an opinion."""
-        return Opinion(self.name, "", Answered.OK, score=float(self.score(picture)))
+        """Return its score as an opinion without calibration."""
+        return Opinion(self.name, "", Answered.OK, logit=float(self.score(picture)))
 
 
 class _Block(nn.Module):
@@ -112,7 +112,7 @@ def _ladeda_score(network: TinyLaDeDa, picture: Picture) -> float:
     )
     standard = (small - torch.tensor(_MEAN).view(3, 1, 1)) / torch.tensor(_SPREAD).view(3, 1, 1)
     with torch.inference_mode():
-        return float(torch.sigmoid(network(standard).double())[0])
+        return float(network(standard)[0])
 
 
 PEERS: dict[str, Callable[[Path], Witness]] = {"tiny-ladeda": tiny_ladeda}

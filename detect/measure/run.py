@@ -138,7 +138,8 @@ def asked(witness: Witness, picture: Picture) -> Answer:
 
 
 def _share(logit: float | None) -> float | None:
-    return None if logit is None else 1 / (1 + math.exp(-min(max(logit, -700.0), 700.0)))
+    """Return a logit as a share 0..1 that keeps the order of logits of any size, unlike a logistic one."""
+    return None if logit is None else 0.5 + 0.5 * logit / (1 + abs(logit))
 
 
 _DESKS: list[_Desk] = []  # a pool's process has no other place for what its jobs share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from assay.detect.panel import LEANS
 DOCUMENT = "assay.detector-evaluation/v1"
 """What the JSON calls itself."""
 _NOTHING = "–"
-_DIGITS = 6  # of numbers in JSON
+_DIGITS = 9  # of numbers in JSON: scores of peers may lie very close
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +47,11 @@ def _aims(found: Findings) -> Table:
 
 
 def _overview(found: Findings, short: bool) -> Table:
-    rows = []
-    for condition in found.result.plan.conditions:
-        if condition.level is not None:
-            continue
-        for witness in found.result.plan.witnesses:
-            key = witness, condition.name
-            answered = found.columns[key].answered
-            values = found.headline[key]
-            rows.append(
-                (
-                    condition.name,
-                    witness,
-                    f"{int(answered.sum())} of {len(answered)}",
-                    *(_cell(values[name], short) for name in FIGURES),
-                )
-            )
+    keys = list(_single(found))
+    counts = (f"{int(found.columns[key].answered.sum())} of {len(found.result.samples)}" for key in keys)
+    rows: list[tuple[str, ...]] = [("answered", *counts)] if keys else []
+    for name, told in FIGURES.items():
+        rows.append((told, *(_cell(found.headline[key][name], short) for key in keys)))
     samples = found.result.samples
     real, fake = ({s.source for s in samples if s.synthetic is label} for label in (False, True))
     count = sum(s.synthetic for s in samples)
@@ -73,8 +62,11 @@ def _overview(found: Findings, short: bool) -> Table:
     ]
     if not short:
         notes.append(f"In brackets: the 95 % interval of {ROUNDS} resamples of sources, then of their files.")
-    header = ("condition", "witness", "answered", *FIGURES.values())
-    return Table("All files", header, tuple(rows), tuple(notes))
+    return Table("All files", _header("", keys), tuple(rows) if keys else (), tuple(notes))
+
+
+def _header(first: str, keys: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    return (first, *(f"{condition}, {witness}" for witness, condition in keys))
 
 
 def _division(found: Findings, title: str, short: bool) -> Table:
@@ -82,17 +74,15 @@ def _division(found: Findings, title: str, short: bool) -> Table:
     first = next(iter(columns.values()), ())
     rows = []
     for number, group in enumerate(first):
-        counts = " + ".join(
-            f"{n} {word}" for n, word in ((group.real, "real"), (group.fake, "generated")) if n
-        )
-        rows.append((group.name, counts, *(_cell(column[number].auc, short) for column in columns.values())))
-    header = (title, "files", *(f"{condition}, {witness}" for witness, condition in columns))
-    return Table(f"AUC by {title}", header, tuple(rows), (_against(first),))
+        files = " + ".join(str(n) for n in (group.real, group.fake) if n)
+        rows.append((group.name, files, *(_cell(column[number].auc, short) for column in columns.values())))
+    head, *others = _header(title, columns)
+    return Table(f"AUC by {title}", (head, "files", *others), tuple(rows), (_against(first),))
 
 
 def _against(groups: Sequence[Group]) -> str:
     if all(g.real and g.fake for g in groups):
-        return "Each group's generated files against its own real ones."
+        return "Files: real + generated. Each group's generated files against its own real ones."
     if any(g.real for g in groups):
         return (
             "A group's files of one label against all files of the other; of both labels, against each other."
@@ -111,11 +101,12 @@ def _alarms(found: Findings) -> Table:
             if group.real:
                 cells = (_rate(column[number].alarms) for column in weighing.values())
                 rows.append((title, group.name, *cells))
-    header = ("", "real pictures", *(f"{condition}, {witness}" for witness, condition in _weighing(found)))
+    head, *others = _header("", _weighing(found))
     note = (
         f"Leaning: a log10 likelihood ratio of at most -{LEANS:g}. In brackets: the 95 % interval (Wilson)."
     )
-    return Table("False alarms in %: real files that lean to synthetic", header, tuple(rows), (note,))
+    title = "False alarms in %: real files that lean to synthetic"
+    return Table(title, (head, "real pictures", *others), tuple(rows), (note,))
 
 
 def _weighing(found: Findings) -> Iterator[tuple[str, str]]:
