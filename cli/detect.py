@@ -11,6 +11,7 @@ detect = LazyGroup(
         "scan": ("assay.cli.scan:scan", "Say what the detectors alone think of pictures."),
         "explain": ("assay.cli.scan:explain", "Say why: crops, and families of statistics."),
         "train": ("assay.cli.train:train", "Train a detector from a recipe and an index of pictures."),
+        "calibrate": ("assay.cli.calibrate:calibrate", "Make false alarms those of your own archive."),
         "evaluate": ("assay.cli.evaluate:evaluate", "Measure detectors on pictures of known origin."),
     },
 )

@@ -47,14 +47,19 @@ class Line:
         return max(-self.bound, min(self.bound, value))
 
 
-def fitted(logits: NDArray[np.float64], fake: NDArray[np.bool_], sources: Sequence[str]) -> Line | None:
+def fitted(
+    logits: NDArray[np.float64],
+    fake: NDArray[np.bool_],
+    sources: Sequence[str],
+    fewest: int = FEWEST_SOURCES,
+) -> Line | None:
     """Fit a line to logits that a model gave of sources it had not learned from; None where sources are too few.
 
-    Each label weighs one half, each source within it the same.
+    Each label weighs one half, each source within it the same; ``fewest`` sources of either are needed.
     """
     counted = Counter(zip(fake.tolist(), sources, strict=True))
     reals, fakes = (sum(1 for label, _ in counted if label is kind) for kind in (False, True))
-    if min(reals, fakes) < FEWEST_SOURCES:
+    if min(reals, fakes) < fewest:
         return None
     share = {False: 0.5 / reals, True: 0.5 / fakes}
     weight = np.array([share[f] / counted[f, s] for f, s in zip(fake.tolist(), sources, strict=True)])

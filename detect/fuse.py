@@ -10,18 +10,23 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from assay.detect.calibrate import CONDITIONS, Line, fitted
+from assay.detect.calibrate import CONDITIONS, FEWEST_SOURCES, Line, fitted
 
 RIDGE = 1e-3
 """Weight of the squared weights."""
 STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 """log10 likelihood ratios for synthetic at which false alarms are counted."""
+MOST_KEPT = 16
+"""Fused logits kept of one synthetic source in one condition: of more, evenly spaced ones by rank stand for all."""
+
+Scores = Mapping[str, Mapping[str, tuple[float, ...]]]
+"""Fused logits by condition and source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +41,21 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """``weights`` of each detector's logit and an ``intercept``; ``lines`` by condition; ``alarms`` by ratio."""
+    """``weights`` of each detector's logit and an ``intercept``; ``lines`` by condition; ``alarms`` by ratio.
+
+    ``synthetic`` is what was said of generated pictures, with which others can calibrate anew. ``inherited`` names the
+    conditions whose lines are another panel's, for which ``alarms`` were not counted. ``digests`` are the SHA-256 of
+    the weights that were asked, by detector; a detector that is not among them may have any.
+    """
 
     id: str
     weights: Mapping[str, float]
     intercept: float
     lines: Mapping[str, Line]
     alarms: tuple[Alarm, ...]
+    synthetic: Scores = field(default_factory=dict)
+    inherited: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def logit(self, logits: Mapping[str, float]) -> float | None:
         """Return the fused logit, None where a detector that has a weight is silent."""
@@ -72,21 +85,64 @@ def fuse(
     weight = _weights(fake, sources)
     theta = _regressed(table, fake, weight) if len(names) > 1 else np.array([1.0, 0.0])
     fused = table @ theta[:-1] + theta[-1]
+    lines = lined(fused, fake, sources, conditions)
+    ratios = ratios_of(lines, fused, conditions)
+    real = [s for s, f in zip(sources, fake.tolist(), strict=True) if not f]
+    return Fusion(
+        id,
+        dict(zip(names, theta[:-1].tolist(), strict=True)),
+        float(theta[-1]),
+        lines,
+        counted(ratios[~fake], real),
+        _kept(fused, fake, sources, conditions),
+    )
+
+
+def lined(
+    fused: NDArray[np.float64],
+    fake: NDArray[np.bool_],
+    sources: Sequence[str],
+    conditions: Sequence[str],
+    fewest: int = FEWEST_SOURCES,
+) -> dict[str, Line]:
+    """Return a line for each condition that has ``fewest`` sources of either label and a slope."""
     lines = {}
     for condition in CONDITIONS:
-        mine = np.array([c == condition for c in conditions])
-        line = (
-            fitted(fused[mine], fake[mine], [s for s, m in zip(sources, mine, strict=True) if m])
-            if mine.any()
-            else None
-        )
+        mine = np.array([c == condition for c in conditions], np.bool_)
+        theirs = [s for s, m in zip(sources, mine, strict=True) if m]
+        line = fitted(fused[mine], fake[mine], theirs, fewest)
         if line is not None and line.slope > 0:
             lines[condition] = line
-    ratios = np.array(
-        [lines[c].log10(v) if c in lines else 0.0 for c, v in zip(conditions, fused, strict=True)]
+    return lines
+
+
+def ratios_of(
+    lines: Mapping[str, Line], fused: NDArray[np.float64], conditions: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the log10 ratio of each fused logit, 0 where its condition has no line."""
+    return np.array(
+        [lines[c].log10(v) if c in lines else 0.0 for c, v in zip(conditions, fused, strict=True)], np.float64
     )
-    found = _alarms(ratios[~fake], [s for s, f in zip(sources, fake.tolist(), strict=True) if not f])
-    return Fusion(id, dict(zip(names, theta[:-1].tolist(), strict=True)), float(theta[-1]), lines, found)
+
+
+def _kept(
+    fused: NDArray[np.float64], fake: NDArray[np.bool_], sources: Sequence[str], conditions: Sequence[str]
+) -> Scores:
+    """Return what stands for all fused logits of generated pictures, by condition and source."""
+    every: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for value, is_fake, source, condition in zip(
+        fused.tolist(), fake.tolist(), sources, conditions, strict=True
+    ):
+        if is_fake:
+            every[condition][source].append(value)
+    return {c: {s: _spread(v) for s, v in sorted(by.items())} for c, by in sorted(every.items())}
+
+
+def _spread(values: list[float]) -> tuple[float, ...]:
+    """Return all values in order, or, of more than MOST_KEPT, those at the middle of as many equal parts."""
+    few = min(len(values), MOST_KEPT)
+    ranked = sorted(values)
+    return tuple(round(ranked[(2 * n + 1) * len(ranked) // (2 * few)], 4) for n in range(few))
 
 
 def _weights(fake: NDArray[np.bool_], sources: Sequence[str]) -> NDArray[np.float64]:
@@ -117,7 +173,8 @@ def _regressed(
     return found
 
 
-def _alarms(ratios: NDArray[np.float64], sources: Sequence[str]) -> tuple[Alarm, ...]:
+def counted(ratios: NDArray[np.float64], sources: Sequence[str]) -> tuple[Alarm, ...]:
+    """Return the false alarms at each of STEPS among the log10 ratios of real photographs."""
     by_source: dict[str, list[float]] = defaultdict(list)
     for ratio, source in zip(ratios.tolist(), sources, strict=True):
         by_source[source].append(ratio)

@@ -59,13 +59,13 @@ class Panel:
             llr=-ratio,
             conditions=conditions,
             regions=regions,
-            says=self._says(ratio),
+            says=self._says(ratio, str(conditions.get("condition"))),
             ms=1000 * (self.clock() - start),
             parts=parts,
         )
 
-    def _says(self, ratio: float) -> tuple[str, ...]:
-        """Return what the ratio means, with its false alarms."""
+    def _says(self, ratio: float, condition: str) -> tuple[str, ...]:
+        """Return what the ratio means, with its false alarms where they were counted for such files."""
         band = next((word for least, word in reversed(BANDS) if abs(ratio) >= least), "")
         if not band:
             return ("The detectors lean neither way.",)
@@ -74,7 +74,7 @@ class Panel:
                 f"The pixels are {band} more like photographs than like generated pictures that the detectors know "
                 "of. Generators that they do not know can look the same.",
             )
-        alarm = self.fusion.alarm(ratio)
+        alarm = None if condition in self.fusion.inherited else self.fusion.alarm(ratio)
         wrong = (
             f" Of 1,000 real photographs about {alarm.per_1000:.0f} look as much so, of the worst kind measured "
             f"{alarm.worst_per_1000:.0f}."

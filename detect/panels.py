@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ from assay.detect.witness import Clock, Witness
 from assay.provenance.canonical import json_object
 from assay.provenance.errors import ConfigurationError, InputError, UsageError
 from assay.provenance.files.atomic import atomic_output
+from assay.provenance.text import safe_text
 
 PANEL_TYPE = "assay.detector-panel/v1"
 PANEL_FILE = "panel.json"
+OPTIONAL = ("synthetic", "inherited", "digests")
+"""Fields of a panel that may be missing."""
 REFERENCE = "reference.npy"
 MAX_PANEL_BYTES = 1 << 18
 """Largest panel read."""
@@ -39,11 +43,21 @@ def open_panel(store: Store, clock: Clock) -> Panel:
     fusion = read_fusion(path)
     witnesses = []
     for name in fusion.weights:
-        model = store.find(name)
-        witnesses.append(
-            Witness(model.card, Session.load(model), clock, _reference(name, model.card.input.length))
-        )
+        witness = open_witness(store, name, clock)
+        if fusion.digests.get(name) not in (None, witness.card.weights.sha256):
+            raise ConfigurationError(
+                f"the panel was calibrated with other weights of {name}",
+                hint="calibrate again, or go back to the shipped panel: assay detect calibrate --reset",
+                path=path,
+            )
+        witnesses.append(witness)
     return Panel(witnesses, fusion, clock)
+
+
+def open_witness(store: Store, name: str, clock: Clock) -> Witness:
+    """Open one detector; raises UsageError where there is none, ConfigurationError where it cannot be used."""
+    model = store.find(name)
+    return Witness(model.card, Session.load(model), clock, _reference(name, model.card.input.length))
 
 
 def _reference(name: str, length: int) -> NDArray[np.float32] | None:
@@ -80,10 +94,19 @@ def read_fusion(path: Path) -> Fusion:
 
 
 def write_fusion(path: Path, fusion: Fusion) -> None:
-    """Write a panel's fusion."""
+    """Write a panel's fusion; what may be left out of it is, where it is empty."""
     document = {"type": PANEL_TYPE, "kind": "image", **asdict(fusion)}
+    for name in OPTIONAL:
+        if not document[name]:
+            del document[name]
+    # Numbers of one source stand on one line, as they are many.
+    text = re.sub(r"\[\s+([-\d.,\se]+?)\s+\]", _on_one_line, json.dumps(document, indent=2))
     with atomic_output(path, overwrite=True) as file:
-        file.write((json.dumps(document, indent=2) + "\n").encode())
+        file.write((text + "\n").encode())
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    return f"[{' '.join(found[1].split())}]"
 
 
 def _fusion(document: dict[str, Any]) -> Fusion:
@@ -93,6 +116,15 @@ def _fusion(document: dict[str, Any]) -> Fusion:
     for line in lines.values():
         if not (line.slope >= 0 and 0 < line.bound <= 4):
             raise ValueError("a line that no calibration gives")
-    return Fusion(
-        str(document.pop("id")), weights, float(document.pop("intercept")), lines, alarms, **document
-    )
+    inherited = tuple(str(name) for name in document.pop("inherited", ()))
+    if not set(inherited) <= lines.keys():
+        raise ValueError("a condition without a line is inherited")
+    synthetic = {
+        str(condition): {str(source): tuple(map(float, values)) for source, values in sources.items()}
+        for condition, sources in document.pop("synthetic", {}).items()
+    }
+    digests = {str(name): str(digest) for name, digest in document.pop("digests", {}).items()}
+    name, intercept = str(document.pop("id")), float(document.pop("intercept"))
+    if document:
+        raise ValueError(f"unknown: {safe_text(', '.join(document), 80)}")
+    return Fusion(name, weights, intercept, lines, alarms, synthetic, inherited, digests)

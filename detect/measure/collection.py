@@ -67,17 +67,17 @@ def collect(path: Path, limit: int = 0) -> tuple[Sample, ...]:
                 path=path,
             )
     else:
-        found = list(_in_table(path))
+        found = list(table(path))
     for synthetic, word in ((False, "real"), (True, "generated")):
         if not any(sample.synthetic is synthetic for sample in found):
             raise InputError(
                 f"has no {word} pictures", hint="an evaluation needs real and generated ones", path=path
             )
-    return tuple(_spread(found, limit))
+    return tuple(spread(found, limit))
 
 
-def _spread(samples: list[Sample], limit: int) -> Iterator[Sample]:
-    """Yield at most ``limit`` samples of each source and label, in the order given."""
+def spread(samples: list[Sample], limit: int) -> Iterator[Sample]:
+    """Yield at most ``limit`` samples of each source and label, evenly spread, in the order given; all with 0."""
     groups: dict[tuple[bool, str], list[int]] = {}
     for number, sample in enumerate(samples):
         groups.setdefault((sample.synthetic, sample.source), []).append(number)
@@ -122,7 +122,8 @@ def _labelled(path: Path, parts: tuple[str, ...]) -> Sample | None:
 # ------------------------------------------------------------------------------------------------- CSV
 
 
-def _in_table(path: Path) -> Iterator[Sample]:
+def table(path: Path) -> Iterator[Sample]:
+    """Yield what a CSV names; raises InputError, MalformedError for a broken one, LimitError for too large a one."""
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
