@@ -32,6 +32,8 @@ KINDS = ("image", "video", "audio")
 FORMATS = ("onnx", "safetensors")
 CROPS, VECTORS, FRAMES = "crops", "vectors", "frames"
 """What a network may be given, and the name of its input."""
+NATIVE, WHOLE = "native", "whole"
+"""At which scale crops are cut: the picture's own, or with its shorter side brought down to that of a crop."""
 UNMEASURED = "Not measured by Assay: nothing is known of where it fails."
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -59,15 +61,18 @@ class Input:
     """What the network is given: at most ``crops`` crops of ``side`` pixels at the picture's own scale.
 
     ``takes`` is ``crops``, ``vectors`` (of ``length`` numbers, one a crop) or ``frames``; a picture whose shorter
-    side has fewer than ``least_side`` pixels is not examined.
+    side has fewer than ``least_side`` pixels is not examined. With ``scale`` ``whole`` the picture is first
+    reduced until its shorter side has ``side`` pixels: for networks that judge what is shown, not residuals. Where
+    ``quality`` is not 0 each crop goes through a JPEG of that quality, as files that never met an encoder have not.
     """
 
     takes: str
     side: int
     crops: int
     least_side: int
-    scale: str = "native"
+    scale: str = NATIVE
     length: int = 0
+    quality: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +303,9 @@ def _input(reader: _Reader) -> Input:
         side=reader.whole("side", 1, MAX_SIDE),
         crops=reader.whole("crops", 1, MAX_CROPS),
         least_side=reader.whole("least_side", 1, MAX_SIDE * 16),
-        scale=reader.choice("scale", ("native",)),
+        scale=reader.choice("scale", (NATIVE, WHOLE)),
         length=reader.whole("length", 0, MAX_LENGTH),
+        quality=reader.whole("quality", 0, 100),
     )
     if given.least_side < given.side:
         raise reader.wrong("least_side", "is less than side")

@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.detect.card import CROPS, VECTORS, Card
-from assay.detect.crops import Box, Crops, cut, places, telling
+from assay.detect.card import CROPS, NATIVE, VECTORS, Card
+from assay.detect.crops import Box, Crops, cut, equalised, places, reduced, telling
 from assay.detect.gate import domain
 from assay.detect.statistics import describe
 from assay.provenance.media import Picture
@@ -56,17 +56,22 @@ class Witness:
             return self._silent(
                 f"too small: {wanted.least_side} pixels of the shorter side are needed", conditions, start
             )
-        boxes = places(height, width, wanted.side, wanted.crops)
-        crops = cut(picture.pixels, boxes)
+        pixels = picture.pixels if wanted.scale == NATIVE else reduced(picture.pixels, wanted.side)
+        boxes = places(pixels.shape[0], pixels.shape[1], wanted.side, wanted.crops)
+        crops = cut(pixels, boxes)
         tells = telling(crops)
         conditions["crops"] = [int(tells.sum()), len(boxes)]
         if tells.sum() < min(FEWEST_CROPS, len(boxes)):
             return self._silent("flat: too little of the picture has any structure", conditions, start)
         logits = self.network.run(self.inputs(crops[tells])).astype(np.float64)
-        return self._opinion([b for b, t in zip(boxes, tells, strict=True) if t], logits, conditions, start)
+        back = height / pixels.shape[0]
+        told = [b.times(back) for b, t in zip(boxes, tells, strict=True) if t]
+        return self._opinion(told, logits, conditions, start)
 
     def inputs(self, crops: Crops) -> NDArray[np.float32]:
         """Return what the network is given for uint8 (n, side, side, 3) crops."""
+        if self.card.input.quality:
+            crops = equalised(crops, self.card.input.quality)
         if self.card.input.takes == VECTORS:
             return describe(crops)
         assert self.card.input.takes == CROPS

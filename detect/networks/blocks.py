@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +36,28 @@ class Witness(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         """Return the logit (n,) alone."""
         return self.evidence(crops)[0]
+
+
+class Ensemble(Witness):
+    """Several networks of one architecture, each taught without some sources; their logits are averaged."""
+
+    def __init__(self, members: Sequence[Witness]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.least, self.any_side, self.moving = members[0].least, members[0].any_side, members[0].moving
+
+    def begin(self) -> None:
+        """Give every member weights of its own."""
+        for member in self.members:
+            member.begin()  # type: ignore[operator]  # a ModuleList knows its modules by no closer type
+
+    def evidence(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean logit (n,) and the mean map (n, rows, columns)."""
+        said = [member.evidence(crops) for member in self.members]  # type: ignore[operator]
+        return (
+            torch.stack([logit for logit, _ in said]).mean(0),
+            torch.stack([places for _, places in said]).mean(0),
+        )
 
 
 class Normalise(nn.Module):

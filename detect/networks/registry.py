@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from assay.detect.networks.blocks import Witness
+from assay.detect.networks.blocks import Ensemble, Witness
 from assay.detect.networks.cnn_lstm import CnnLstm
 from assay.detect.networks.frequency import Frequency
 from assay.detect.networks.heads import Clip, Npr, Timm
@@ -41,6 +41,7 @@ MOST = {
     "side": 1024,
     "patch": 64,
     "projection": 4096,
+    "members": 16,
 }
 """Largest values of settings that are numbers; the least is above 0, for ``projection`` 0."""
 MAX_PARAMETERS = 1_000_000_000
@@ -50,19 +51,32 @@ MAX_PARAMETERS = 1_000_000_000
 def build(name: str, **settings: float | str) -> Witness:
     """Return a new network with random weights; ``settings`` are the arguments of its class.
 
+    ``members``, where it is given and not 1, is how many such networks are averaged.
+
     Weights come from torch's generator: seed it first. Raises UsageError for a name or a setting that is not
     there or too large, ConfigurationError where a network of another library wants that library.
     """
     if name not in NETWORKS:
         raise UsageError(f"there is no network {name!r}", hint=f"choose one of {', '.join(NETWORKS)}")
-    make: Callable[..., Witness] = NETWORKS[name]  # each class has settings of its own, checked when called
+    kind: Callable[..., Witness] = NETWORKS[name]  # each class has settings of its own, checked when called
+
+    own = dict(settings)
+    members = own.pop("members", 1)
+
+    def make() -> Witness:
+        if members == 1:
+            return kind(**own)
+        if not isinstance(members, int):
+            raise ValueError("members is a whole number")
+        return Ensemble([kind(**own) for _ in range(members)])
+
     try:
         _refuse_outsize(settings)
         with torch.device("meta"):  # nothing is held yet
-            size = count(make(**settings))
+            size = count(make())
         if size > MAX_PARAMETERS:
             raise ValueError(f"it would have {size} weights, {MAX_PARAMETERS} at most")
-        model = make(**settings)
+        model = make()
     except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
         raise UsageError(
             f"the network {name!r} cannot be built with {settings}: {error}",

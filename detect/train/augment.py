@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from assay.detect.crops import encoded
 from assay.provenance.media import Samples
 
 ENCODERS = ("JPEG", "JPEG", "JPEG", "WEBP", "AVIF")
@@ -49,9 +49,7 @@ class Journey:
         if scale < 1:
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
             image = image.resize(size, self.filter, reducing_gap=3.0)
+        end = np.asarray(image)
         for encoder, quality in self.passes:
-            memory = io.BytesIO()
-            options = {"speed": 9} if encoder == "AVIF" else {"method": 2} if encoder == "WEBP" else {}
-            image.save(memory, encoder, quality=quality, **options)
-            image = Image.open(memory).convert("RGB")
-        return np.asarray(image)
+            end = encoded(end, encoder, quality)
+        return end

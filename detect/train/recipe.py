@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from assay.detect.train.cuttings import Cut
 from assay.detect.train.judge import Course
+from assay.detect.train.lesson import Draw
+from assay.detect.train.loop import Drill
 from assay.detect.train.vectors import Plan
 from assay.provenance.errors import ConfigurationError, InputError
 
@@ -17,20 +21,27 @@ FOLDS = 5
 MOST = 60
 """Pictures of one source that are learned from: more of the same kind teach little."""
 
-Table = TypeVar("Table", Plan, Course)
+Table = TypeVar("Table", Plan, Course, Cut, Draw, Drill)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One training: the detector's name, its architecture, most pictures of a source, [vectors] and [course]."""
+    """One training: the detector's name, its architecture, most pictures of a source, and tables of the rest.
+
+    By statistics: [vectors] and [course]. A network: its [settings], how pictures are [cut], the [drill], and how
+    crops are drawn, [draw].
+    """
 
     name: str
     architecture: str
     folds: int = FOLDS
     most: int = MOST
     seed: int = 0
+    settings: dict[str, float | str] = field(default_factory=dict)
     vectors: Plan = field(default_factory=Plan)
     course: Course = field(default_factory=Course)
+    cut: Cut = field(default_factory=Cut)
+    drill: Drill = field(default_factory=Drill)
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -42,8 +53,19 @@ def read_recipe(path: Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the recipe is not TOML: {error}", path=path) from error
     try:
-        plan, course = _table(Plan, data.pop("vectors", {})), _table(Course, data.pop("course", {}))
-        recipe: Recipe = _known(Recipe, {**data, "vectors": plan, "course": course})
+        settings = data.pop("settings", {})
+        tables = {
+            "vectors": _table(Plan, data.pop("vectors", {})),
+            "course": _table(Course, data.pop("course", {})),
+            "cut": _table(Cut, data.pop("cut", {})),
+        }
+        draw = _table(Draw, data.pop("draw", {}))
+        tables["drill"] = replace(_table(Drill, data.pop("drill", {})), draw=draw)
+        if not isinstance(settings, dict) or not all(
+            isinstance(v, int | float | str) for v in settings.values()
+        ):
+            raise TypeError("settings is no table of numbers and words")
+        recipe: Recipe = _known(Recipe, {**data, **tables, "settings": settings})
         return recipe
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"the recipe cannot be followed: {error}", path=path) from error
@@ -58,9 +80,20 @@ def _table(kind: type[Table], data: Any) -> Table:
 
 def _known(kind: Any, data: dict[str, Any]) -> Any:
     """Make a dataclass of plain values; raises TypeError on an unknown name, ValueError on another type."""
-    types = {f.name: f.type for f in fields(kind)}
+    types = {f.name: str(f.type) for f in fields(kind)}
     for name, value in data.items():
-        wanted = {"int": int, "float": (int, float), "str": str}.get(str(types.get(name)))
-        if name not in types or (wanted and (not isinstance(value, wanted) or isinstance(value, bool))):  # type: ignore[arg-type]
+        if name not in types or not _KINDS.get(types[name], _anything)(value):
             raise ValueError(f"{name} = {value!r}")
     return kind(**data)
+
+
+def _anything(value: object) -> bool:
+    return True
+
+
+_KINDS: dict[str, Callable[[object], bool]] = {
+    "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "float": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "str": lambda value: isinstance(value, str),
+    "bool": lambda value: isinstance(value, bool),
+}

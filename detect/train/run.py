@@ -11,23 +11,22 @@ from pathlib import Path
 
 import numpy as np
 
-from assay.detect.calibrate import COARSE, FINE, SMALL
-from assay.detect.card import VECTORS, Calibration, Card, Input, Source, Weights
+from assay.detect.card import WHOLE, Calibration, Card, Source, Weights
 from assay.detect.fuse import Fusion, fuse
+from assay.detect.networks.registry import build
 from assay.detect.panels import write_fusion
-from assay.detect.statistics import names
-from assay.detect.train.data import Item, allowed, capped, condition_of, is_reserved, read_reserved
-from assay.detect.train.export import export_judges
+from assay.detect.train.crops_run import CropWay
+from assay.detect.train.data import Item, allowed, capped, is_reserved, read_reserved
 from assay.detect.train.recipe import Recipe
-from assay.detect.train.statistics_run import Tell, Trained, train, write_held_out
-from assay.detect.train.vectors import STANDARD, gathered
+from assay.detect.train.statistics_run import StatisticsWay
+from assay.detect.train.way import HeldOut, Tell, Way, read_held_out, write_held_out
 from assay.provenance.errors import UsageError
 from assay.provenance.files.atomic import atomic_output
 
-CROPS = 9
-"""Most crops of a picture that the finished detector looks at."""
-ENCODED = {"q90": FINE, "q75": COARSE}
-"""Conditions at the end of the standard journeys that encode."""
+HELD_OUT = "held-out.csv"
+"""What networks said of pictures whose sources they never saw."""
+FAMILIES = {"residual": "residual", "npr": "residual", "frequency": "frequency"}
+"""Families of architectures that look at traces alone."""
 FEWEST = 20
 """Pictures of either label below which nothing is trained."""
 
@@ -53,66 +52,61 @@ def run(
     jobs: int,
     tell: Tell,
 ) -> Made:
-    """Train a detector by statistics into a folder: weights.onnx, card.json, panel.json, reference.npy,
-    held-out.csv, and vectors/ to go on from.
+    """Train a detector into a folder: weights.onnx, card.json, panel.json, held-out.csv, and what it can go on from.
 
     ``licences`` gives repository, commit and licence by source. Raises UsageError on too few pictures or sources.
     """
-    if recipe.architecture != "statistics":
-        raise UsageError(
-            f"there is no training of {recipe.architecture!r} yet", hint='architecture = "statistics"'
-        )
     into.mkdir(parents=True, exist_ok=True)
+    way = _way(recipe)
     kept, left = allowed(items)
     kept = capped(kept, recipe.most)
-    vectors, hashes = gathered(
-        kept, recipe.vectors, into / "vectors", jobs, lambda n: tell("vectors", n, len(kept))
-    )
+    there, hashes = way.gather(kept, into, jobs, lambda n: tell("pictures", n, len(kept)))
     near = is_reserved(hashes, read_reserved(reserved)) if reserved else np.zeros(len(kept), np.bool_)
-    there = np.bincount(vectors.item, minlength=len(kept)) > 0
     left["within 5 bits of a reserved picture"] += int(near.sum())
     left["not readable, too small, or flat"] += int((~there & ~near).sum())
     chosen = np.flatnonzero(there & ~near)
-    kept, vectors = [kept[n] for n in chosen], vectors.of(chosen)
+    kept = [kept[n] for n in chosen]
     counts = Counter(item.fake for item in kept)
     if min(counts[False], counts[True]) < FEWEST:
         raise UsageError(
             f"{counts[False]} real and {counts[True]} generated pictures are too few to learn from",
             hint=f"give at least {FEWEST} of each, of several sources",
         )
-    trained = train(kept, vectors, recipe, tell)
-    write_held_out(into / "held-out.csv", kept, trained)
-    export_judges(trained.bench, into / "weights.onnx")
-    np.save(into / "reference.npy", trained.mean)
-    fusion = _fused(recipe, kept, trained)
+    told = way.train(kept, chosen, into, tell)
+    write_held_out(into / HELD_OUT, kept, told)
+    way.export(into / "weights.onnx")
+    fusion = fused(f"{recipe.name}-{recipe.seed}", {recipe.name: read_held_out(into / HELD_OUT)})
     write_fusion(into / "panel.json", fusion)
-    card = _card(recipe, kept, fusion, (into / "weights.onnx").read_bytes(), licences, made)
+    card = _card(recipe, way, kept, fusion, (into / "weights.onnx").read_bytes(), licences, made)
     with atomic_output(into / "card.json", overwrite=True) as file:
         file.write(card.to_bytes())
     return Made(card, fusion, len(kept), left)
 
 
-def _fused(recipe: Recipe, items: Sequence[Item], trained: Trained) -> Fusion:
-    """Return the calibration of what was said held out, by condition, over the standard journeys."""
-    logits, fake, sources, conditions = [], [], [], []
-    for item, said in zip(items, trained.held_out, strict=True):
-        for journey, logit in zip(STANDARD, said, strict=False):
-            if np.isnan(logit):
-                continue
-            condition = condition_of(item.path, STANDARD[journey].most)
-            if journey != "raw" and condition != SMALL:
-                condition = ENCODED[journey]
-            logits.append(logit)
-            fake.append(item.fake)
-            sources.append(item.source)
-            conditions.append(condition)
-    return fuse(
-        f"{recipe.name}-{recipe.seed}", {recipe.name: np.array(logits)}, np.array(fake), sources, conditions
-    )
+def _way(recipe: Recipe) -> Way:
+    """Raises UsageError for an architecture that is none."""
+    if recipe.architecture == "statistics":
+        return StatisticsWay(recipe)
+    build(recipe.architecture, **recipe.settings)
+    family = "semantic" if recipe.drill.draw.scale == WHOLE else FAMILIES.get(recipe.architecture, "network")
+    return CropWay(recipe, family)
+
+
+def fused(name: str, trainings: dict[str, HeldOut]) -> Fusion:
+    """Weigh what several trainings said held out of the same pictures as one; raises UsageError where none are."""
+    first = next(iter(trainings.values()))
+    keys = [k for k in first.logit if all(k in t.logit for t in trainings.values())]
+    if not keys:
+        raise UsageError("these trainings have no pictures in common", hint="train them on one index")
+    logits = {name: np.array([t.logit[k] for k in keys]) for name, t in trainings.items()}
+    fake = np.array([first.fake[path] for path, _ in keys])
+    sources = [first.source[path] for path, _ in keys]
+    return fuse(name, logits, fake, sources, [first.condition[k] for k in keys])
 
 
 def _card(
     recipe: Recipe,
+    way: Way,
     items: Sequence[Item],
     fusion: Fusion,
     weights: bytes,
@@ -130,11 +124,11 @@ def _card(
         name=recipe.name,
         version=f"{made:%Y.%m.%d}",
         kind="image",
-        family="statistics",
+        family=way.family,
         architecture=recipe.architecture,
-        settings={"hidden": recipe.course.hidden, "judges": recipe.folds},
+        settings=way.settings(),
         weights=Weights("weights.onnx", "onnx", hashlib.sha256(weights).hexdigest(), len(weights)),
-        input=Input(VECTORS, recipe.vectors.side, CROPS, recipe.vectors.side, length=len(names())),
+        input=way.input(),
         calibration=Calibration(fusion.id, fusion.lines),
         sources=sources,
         licence="Apache-2.0",

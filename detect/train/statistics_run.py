@@ -2,68 +2,87 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.detect.statistics import Vector
+from assay.detect.card import VECTORS, Input
+from assay.detect.statistics import Vector, names
 from assay.detect.train.data import Item, weights
+from assay.detect.train.export import export_judges
 from assay.detect.train.folds import folds
 from assay.detect.train.judge import Bench, Judge, taught
 from assay.detect.train.recipe import Recipe
-from assay.detect.train.vectors import STANDARD, Vectors
+from assay.detect.train.vectors import Vectors, gathered
+from assay.detect.train.way import STANDARD, Tell, Told, Way
+from assay.provenance.errors import UsageError
 
-Tell = Callable[[str, int, int], None]
-"""Told what is being done, the step and how many there are."""
+CROPS = 9
+"""Most crops of a picture that the finished detector looks at."""
 
 
-@dataclass(frozen=True)
-class Trained:
-    """The judges, one a fold, and each picture's mean logit (items, journeys) by the one that never saw its source.
+class StatisticsWay(Way):
+    """Pictures become vectors; judges learn from these; what they say is the mean over a picture's crops."""
 
-    Not a number where a picture had no crop with anything to tell.
-    """
+    family = "statistics"
 
-    judges: tuple[Judge, ...]
-    held_out: NDArray[np.float64]
-    fold: NDArray[np.intp]
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self._vectors: Vectors | None = None
+        self._judges: tuple[Judge, ...] = ()
+
+    def gather(
+        self, items: Sequence[Item], into: Path, jobs: int, tell: Callable[[int], None]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.uint64]]:
+        """Describe all pictures' crops; one without any that has something to tell is left out."""
+        self._vectors, hashes = gathered(items, self.recipe.vectors, into / "vectors", jobs, tell)
+        return np.bincount(self._vectors.item, minlength=len(items)) > 0, hashes
+
+    def train(self, items: Sequence[Item], chosen: NDArray[np.intp], into: Path, tell: Tell) -> Told:
+        """Train one judge a fold on the sources of the other folds."""
+        if self._vectors is None:
+            raise UsageError("nothing was gathered to train on")
+        recipe, vectors = self.recipe, self._vectors.of(chosen)
+        number = folds(items, recipe.folds, recipe.seed)
+        fake, each = np.array([item.fake for item in items]), weights(items)
+        count = np.bincount(vectors.item, minlength=len(items))
+        said = np.full((len(items), max(len(STANDARD), int(vectors.journey.max()) + 1)), np.nan)
+        judges = []
+        for fold in range(recipe.folds):
+            mine = number[vectors.item] != fold
+            weight = (each / np.maximum(count, 1))[vectors.item] * mine
+            course = replace(recipe.course, seed=recipe.seed * 1000 + fold)
+            told = partial(_told, tell, fold, recipe.folds, course.steps)
+            judge = taught(vectors.values, fake[vectors.item], weight, course, told)
+            judges.append(judge)
+            logits = judge.logits(vectors.values[~mine])
+            _averaged(said, logits, vectors.item[~mine], vectors.journey[~mine])
+        self._judges = tuple(judges)
+        np.save(into / "reference.npy", self.mean)
+        return Told(said[:, : len(STANDARD)], number)
 
     @property
     def mean(self) -> Vector:
         """The mean vector, as the judges saw it."""
-        means: Vector = np.mean([judge.mean.numpy() for judge in self.judges], 0, dtype=np.float32)
+        means: Vector = np.mean([judge.mean.numpy() for judge in self._judges], 0, dtype=np.float32)
         return means
 
-    @property
-    def bench(self) -> Bench:
-        """All judges, whose mean is the detector."""
-        return Bench(self.judges)
+    def export(self, path: Path) -> None:
+        """Write all judges as one network."""
+        export_judges(Bench(self._judges), path)
 
+    def input(self) -> Input:
+        """Return vectors of crops at the picture's own scale."""
+        plan = self.recipe.vectors
+        return Input(VECTORS, plan.side, CROPS, plan.side, length=len(names()), quality=plan.quality)
 
-def train(items: Sequence[Item], vectors: Vectors, recipe: Recipe, tell: Tell) -> Trained:
-    """Train one judge a fold on the sources of the other folds."""
-    number = folds(items, recipe.folds, recipe.seed)
-    fake = np.array([item.fake for item in items])
-    each = weights(items)
-    count = np.bincount(vectors.item, minlength=len(items))
-    journeys = int(vectors.journey.max()) + 1
-    held_out = np.full((len(items), journeys), np.nan)
-    judges = []
-    for fold in range(recipe.folds):
-        mine = number[vectors.item] != fold
-        weight = (each / np.maximum(count, 1))[vectors.item] * mine
-        course = replace(recipe.course, seed=recipe.seed * 1000 + fold)
-        told = partial(_told, tell, fold, recipe.folds, course.steps)
-        judge = taught(vectors.values, fake[vectors.item], weight, course, told)
-        judges.append(judge)
-        said = judge.logits(vectors.values[~mine])
-        _averaged(held_out, said, vectors.item[~mine], vectors.journey[~mine])
-    return Trained(tuple(judges), held_out, number)
+    def settings(self) -> dict[str, bool | float | str]:
+        """Return the judges' width and how many there are."""
+        return {"hidden": self.recipe.course.hidden, "judges": self.recipe.folds}
 
 
 def _told(tell: Tell, fold: int, folds: int, steps: int, step: int, loss: float) -> None:
@@ -77,15 +96,3 @@ def _averaged(
     total, count = (np.bincount(place, w, into.size) for w in (logits, np.ones_like(logits)))
     mean = np.divide(total, count, out=np.full(into.size, np.nan), where=count > 0).reshape(into.shape)
     into[~np.isnan(mean)] = mean[~np.isnan(mean)]
-
-
-def write_held_out(path: Path, items: Sequence[Item], trained: Trained) -> None:
-    """Write what each picture's judge said: path, label, source, generator, fold, and a column a standard journey."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["path", "label", "source", "generator", "fold", *STANDARD])
-        for item, fold, logits in zip(items, trained.fold, trained.held_out, strict=True):
-            said = ["" if np.isnan(v) else f"{v:.4f}" for v in logits[: len(STANDARD)]]
-            rows.writerow(
-                [item.path, "fake" if item.fake else "real", item.source, item.generator, fold, *said]
-            )

@@ -12,36 +12,34 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from assay.detect.crops import Box, cut, places, telling
+from assay.detect.crops import Box, Crops, cut, equalised, places, telling
 from assay.detect.statistics import Vector, describe
 from assay.detect.train.augment import Journey, Rng
 from assay.detect.train.data import Item, difference_hash, load
+from assay.detect.train.way import STANDARD
 from assay.provenance.files.atomic import atomic_output
 from assay.provenance.media import Samples
 
 SIDE = 192
 """Side in pixels of the crops that are described."""
-CROPS = 4
+EACH = 4
 """Crops of one picture after one journey."""
 JOURNEYS = 1
 """Drawn journeys of one picture, beside those of ``STANDARD``."""
-STANDARD = {
-    "raw": Journey(1.0, Image.Resampling.LANCZOS, (), 1 << 14),
-    "q90": Journey(1.0, Image.Resampling.LANCZOS, (("JPEG", 90),), 1024),
-    "q75": Journey(1.0, Image.Resampling.LANCZOS, (("JPEG", 75),), 1024),
-}
-"""Journeys that every picture makes, first and in this order; calibration and measuring look at them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How vectors are made; what was made by another plan is made again."""
+    """How vectors are made; what was made by another plan is made again.
+
+    Where ``quality`` is not 0, each crop goes through a JPEG of that quality before it is described.
+    """
 
     side: int = SIDE
-    crops: int = CROPS
+    crops: int = EACH
     journeys: int = JOURNEYS
+    quality: int = 0
     seed: int = 0
 
     @property
@@ -118,10 +116,14 @@ def _made(picture: Samples, plan: Plan, rng: Rng) -> Iterator[Vector]:
         end = journey.travelled(picture)
         boxes = places(end.shape[0], end.shape[1], plan.side, plan.crops)
         crops = cut(end, boxes) if boxes else np.zeros((0, plan.side, plan.side, 3), np.uint8)
-        yield describe(crops[telling(crops)])
+        yield _described(crops[telling(crops)], plan)
     least = min(1.0, max(0.3, 1.3 * plan.side / min(picture.shape[:2])))
     for _ in range(plan.journeys):
-        yield describe(drawn(Journey.drawn(rng, least).travelled(picture), plan, rng))
+        yield _described(drawn(Journey.drawn(rng, least).travelled(picture), plan, rng), plan)
+
+
+def _described(crops: Crops, plan: Plan) -> Vector:
+    return describe(equalised(crops, plan.quality) if plan.quality else crops)
 
 
 def drawn(picture: Samples, plan: Plan, rng: Rng) -> NDArray[np.uint8]:
