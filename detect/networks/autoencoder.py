@@ -7,6 +7,7 @@ XL and 3 and of FLUX.1. Encoder and decoder are a safetensors file each, named b
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from assay.detect import tensors
-from assay.detect.card import MAX_WEIGHTS_BYTES
 from assay.detect.store import read_file
 from assay.provenance.errors import MalformedError, UsageError
 from assay.provenance.media import Samples
@@ -32,6 +32,8 @@ MARGIN = 64
 """Pixels around a tile that are reconstructed with it and thrown away: a multiple of ``STEP``."""
 AT_ONCE = 2
 """Crops of one pass: with more the layers between no longer fit a core's cache."""
+MOST_BYTES = 16 << 20
+"""Largest file of an encoder or decoder; in float32 each has 5 MB."""
 _HEADER = 8
 
 Batch = NDArray[np.uint8]
@@ -112,7 +114,8 @@ class Autoencoder(nn.Module):
         """
         height, width = picture.shape[:2]
         if max(height, width) <= TILE or height % STEP or width % STEP:
-            return self.reconstructed(picture[None])[0]
+            whole: Samples = self.reconstructed(picture[None])[0]
+            return whole
         made = np.empty_like(picture)
         kept = TILE - 2 * MARGIN
         for top in range(0, height, kept):
@@ -149,20 +152,23 @@ def read_autoencoder(folder: Path, kind: str, *, fast: bool = False) -> Autoenco
             ) from error
         if sick:
             raise MalformedError(f"weights that are no numbers, as in {safe_text(sick[0], 80)}", path=file)
-    return model.eval().to(memory_format=torch.channels_last)
+    return model.eval()
 
 
 def _read(file: Path) -> dict[str, NDArray[np.float32]]:
     """Return float32 arrays; those of bfloat16, in which these files come, are read as integers and widened."""
-    data = read_file(file, MAX_WEIGHTS_BYTES)
+    data = read_file(file, MOST_BYTES)
     length = _HEADER + int.from_bytes(data[:_HEADER], "little")
-    header = data[_HEADER:length].replace(b'"BF16"', b'"U16" ')
-    held = tensors.load(data[:_HEADER] + header + data[length:])
+    header = data[_HEADER:length]
+    held = tensors.load(data[:_HEADER] + header.replace(b'"BF16"', b'"U16" ') + data[length:])
+    kinds = {array.dtype.name for array in held.values()} - {"float16", "float32"}
+    if kinds - {"uint16"} or b'"U16"' in header:
+        raise MalformedError("holds weights that are no floating-point numbers", path=file)
     return {name: _widened(array) for name, array in held.items()}
 
 
-def _widened(array: NDArray[np.generic]) -> NDArray[np.float32]:
-    """A bfloat16 is the upper half of a float32."""
+def _widened(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Return float32: a bfloat16 is the upper half of one."""
     if array.dtype == np.uint16:
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array.astype(np.float32)
