@@ -21,6 +21,7 @@ models = LazyGroup(
         "list": ("assay.cli.models:list_", "List the models, shipped ones and your own."),
         "show": ("assay.cli.models:show", "Show a model's card in words."),
         "add": ("assay.cli.models:add", "Add a model of your own."),
+        "convert": ("assay.cli.convert:convert", "Make a model of a published checkpoint."),
         "verify": ("assay.cli.models:verify", "Check that models are what their cards say."),
         "remove": ("assay.cli.models:remove", "Remove a model of your own."),
     },
@@ -42,14 +43,14 @@ def _store(ctx: click.Context) -> Store:
 def list_(ctx: click.Context, as_json: bool) -> None:
     """List the models by name, with what they judge by and whether their answers weigh.
 
-    A model without calibration shows its score and weighs nothing; 'assay detect calibrate' gives it one.
+    A model without calibration shows its score and weighs nothing; 'assay detect calibrate --fake' gives it a say.
     """
     found = _store(ctx).models()
     for model in found:
         if as_json:
-            emit(_row(model))
+            emit(row_of(model))
         else:
-            click.echo(_line(model))
+            click.echo(line_of(model))
     if not found:
         talk(ctx, "no models: 'assay models add' takes one")
 
@@ -163,11 +164,14 @@ def add(
         error.path = error.path or path
         raise
     if as_json:
-        emit(_row(model))
+        emit(row_of(model))
     else:
-        click.echo(_line(model))
+        click.echo(line_of(model))
     if model.card.calibration is None:
-        talk(ctx, "note: it has no calibration: its score is shown, and weighs nothing")
+        talk(
+            ctx,
+            "note: it has no calibration and weighs nothing; 'assay detect calibrate --fake' gives it a say",
+        )
 
 
 @click.command()
@@ -213,15 +217,34 @@ def remove(ctx: click.Context, name: str) -> None:
     Example:
       assay models remove probe
     """
+    _refuse_weighed(ctx, name)
     _store(ctx).remove(name)
     talk(ctx, f"removed {name}")
+
+
+def _refuse_weighed(ctx: click.Context, name: str) -> None:
+    """Raise UsageError where the workspace's own panel weighs a model: without it that panel would be silent."""
+    from assay.detect.panels import PANEL_FILE, read_fusion
+    from assay.detect.store import FOLDER, Store
+    from assay.provenance.errors import ConfigurationError, UsageError
+
+    try:
+        weights = read_fusion(home_of(ctx) / FOLDER / PANEL_FILE).weights
+    except ConfigurationError:  # there is none, or none that weighs anything
+        return
+    if name in weights and name not in Store().names():
+        raise UsageError(
+            f"your panel of detectors weighs {name!r}",
+            hint="'assay detect calibrate --reset' first, then calibrate again",
+        )
 
 
 def _origin(model: Model) -> str:
     return "shipped" if model.shipped else "own"
 
 
-def _row(model: Model) -> dict[str, Any]:
+def row_of(model: Model) -> dict[str, Any]:
+    """Return what is said of a model as JSON."""
     card = model.card
     return {
         "name": card.name,
@@ -239,7 +262,8 @@ def _row(model: Model) -> dict[str, Any]:
     }
 
 
-def _line(model: Model) -> str:
+def line_of(model: Model) -> str:
+    """Return what is said of a model on one line."""
     from assay.provenance.text import safe_text
 
     card = model.card

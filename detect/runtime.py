@@ -1,8 +1,11 @@
-"""Running a model's weights: the room's home of ONNX Runtime."""
+"""Running a model's weights: the room's home of ONNX Runtime; what ONNX is not, torch runs (``torch_runtime``)."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,33 +35,31 @@ Floats = NDArray[np.float32]
 class Session:
     """A model ready to run; safe to share between threads."""
 
-    def __init__(self, card: Card, session: Any) -> None:
+    def __init__(self, card: Card, ask: Callable[[Floats], Floats]) -> None:
         self.card = card
-        self._session = session
+        self._ask = ask
 
     @classmethod
     def load(cls, model: Model, threads: int = THREADS) -> Session:
         """Load a model from bytes whose SHA-256 was taken in the same reading.
 
-        Raises ConfigurationError where the weights are missing, changed, of another format than ONNX, or unfit,
-        and where ONNX Runtime is damaged or missing.
+        ``threads`` are ONNX Runtime's; torch has its own for the whole process. Raises ConfigurationError where the
+        weights are missing, changed or unfit, and where what runs them is damaged or missing.
         """
-        card = model.card
-        if card.weights.format != "onnx":
-            raise ConfigurationError(
-                f"the model {card.name} is {card.weights.format}, which ONNX Runtime does not run",
-                hint="torch runs it (pip install 'assay[torch]')",
-            )
         data = model.read()
         try:
-            refuse_at_sight(data, card.input)
-            return cls(card, _session(data, threads))
+            return cls(model.card, _opened(model.card, data, threads))
         except InputError as error:
             raise ConfigurationError(
-                f"the model {card.name} {error.message}",
-                hint=f"assay models remove {card.name}",
+                f"the model {model.card.name} {error.message}",
+                hint=f"assay models remove {model.card.name}",
                 path=model.path,
             ) from error
+
+    @classmethod
+    def of(cls, card: Card, data: bytes) -> Session:
+        """Return weights that are not kept yet, ready to run; raises InputError where they are unfit."""
+        return cls(card, _opened(card, data, THREADS))
 
     def run(self, given: Floats) -> Floats:
         """Return one logit a member of ``given``, float32 (n,), higher = more synthetic.
@@ -71,13 +72,32 @@ class Session:
             raise ValueError(f"{given.dtype} of {given.ndim} dimensions for {self.card.input.takes}")
         parts = (given[start : start + BATCH] for start in range(0, len(given), BATCH))
         try:
-            return np.concatenate(
-                [np.zeros(0, np.float32), *(_logits(self._session, self.card.input, p) for p in parts)]
-            )
+            return np.concatenate([np.zeros(0, np.float32), *(_sound(self._ask(p), len(p)) for p in parts)])
         except MalformedError as error:
             raise ConfigurationError(
                 f"the model {self.card.name} {error.message}", hint=f"assay models verify {self.card.name}"
             ) from error
+
+
+def _opened(card: Card, data: bytes, threads: int) -> Callable[[Floats], Floats]:
+    """Return what answers by the weights of a card; raises InputError where they are unfit."""
+    if card.weights.format == "onnx":
+        refuse_at_sight(data, card.input)
+        return partial(_asked, _session(data, threads), card.input)
+    ask: Callable[[Floats], Floats] = torch_runtime().opened(card, data)
+    return ask
+
+
+def torch_runtime() -> ModuleType:
+    """Return ``assay.detect.torch_runtime``; raises ConfigurationError where torch is not installed."""
+    try:
+        from assay.detect import torch_runtime as found
+    except ImportError as error:
+        raise ConfigurationError(
+            f"safetensors models are run by torch, which cannot be loaded: {error}",
+            hint="pip install 'assay[torch]'",
+        ) from error
+    return found
 
 
 def refuse_at_sight(data: bytes, given: Input) -> None:
@@ -95,7 +115,8 @@ def try_out(data: bytes, given: Input, limits: Limits = DEFAULT_LIMITS) -> None:
     _library()
 
     def work(stream: Any) -> worker.Answer:
-        _logits(_session(data, 1), given, _noise(given))
+        noise = _noise(given)
+        _sound(_asked(_session(data, 1), given, noise), len(noise))
         return worker.Answer({})
 
     worker.run(work, io.BytesIO(), limits)
@@ -132,15 +153,20 @@ def _session(data: bytes, threads: int) -> Any:
         ) from error
 
 
-def _logits(session: Any, given: Input, values: Floats) -> Floats:
+def _asked(session: Any, given: Input, values: Floats) -> Floats:
     try:
         (answer,) = session.run([OUTPUT], {given.takes: np.ascontiguousarray(values)})
     except Exception as error:  # as above
         raise MalformedError(f"cannot be run: {safe_text(error, 200)}", hint="export it again") from error
     logits: Floats = answer
-    if logits.dtype != np.float32 or logits.shape != (len(values),) or not np.isfinite(logits).all():
+    return logits
+
+
+def _sound(logits: Floats, count: int) -> Floats:
+    """Return so many logits; raises MalformedError where they are others, or no numbers."""
+    if logits.dtype != np.float32 or logits.shape != (count,) or not np.isfinite(logits).all():
         raise MalformedError(
-            f"answered {logits.dtype} of shape {logits.shape} to {len(values)} inputs, or no numbers",
+            f"answered {logits.dtype} of shape {logits.shape} to {count} inputs, or no numbers",
             hint="export it again",
         )
     return logits

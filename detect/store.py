@@ -6,7 +6,6 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from assay.detect import runtime, tensors
 from assay.detect.card import (
@@ -316,19 +315,11 @@ def refuse_unfit(card: Card, data: bytes, *, trial: bool = True) -> None:
 
 
 def _refuse_other_tensors(card: Card, held: tensors.Tensors) -> None:
-    """Raise MalformedError where tensors are not the state of the card's architecture, whole and no more."""
-    try:
-        from assay.detect.networks.registry import build
-    except ImportError as error:
-        raise ConfigurationError(
-            "safetensors models are run by torch, which is not installed", hint="pip install 'assay[torch]'"
-        ) from error
-    settings: dict[str, Any] = dict(card.settings)  # which are right, each network says itself
-    try:
-        network = build(card.architecture, **settings)
-    except UsageError as error:
-        raise UnsupportedError(error.message, hint=error.hint) from error
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    """Raise MalformedError where tensors are not the state of the card's architecture, whole and no more.
+
+    Raises UnsupportedError where that is not known, or does not take what the card says.
+    """
+    wanted = runtime.torch_runtime().outline(card)
     have = {name: array.shape for name, array in held.items()}
     if wanted == have:
         return

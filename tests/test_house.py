@@ -127,6 +127,7 @@ HOMES = {
         "detect.networks.resnet",
         "detect.networks.vit",
         "detect.networks.xception",
+        "detect.torch_runtime",
     },
     "timm": {"detect.networks.heads"},
     "transformers": {"detect.networks.heads"},

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from assay.detect.card import Figure
 from assay.detect.networks.blocks import Witness
-from assay.provenance.errors import UsageError
+from assay.provenance.errors import MalformedError, UsageError
 
 OPSET = 17
 """Version of ONNX's operators: read by ONNX Runtime from 1.13 on, and the last that torch writes without onnx."""
@@ -84,3 +85,17 @@ def difference(model: Witness, side: int, run: Run) -> float:
             return float("inf")
         largest = max(largest, float(((found - expected).abs() / expected.abs().clamp(min=1)).max()))
     return largest
+
+
+def agreed(model: Witness, side: int, run: Run, command: str) -> Figure:
+    """Return what ``difference`` finds, as a figure of the card; ``command`` is what printed it.
+
+    Raises MalformedError where it is more than ``TOLERANCE``.
+    """
+    found = difference(model, side, run)
+    if not found <= TOLERANCE:
+        raise MalformedError(
+            f"what was written gives other scores than torch: by {found:.1e}, where {TOLERANCE:.0e} is allowed",
+            hint="other versions of torch and onnxruntime may agree better",
+        )
+    return Figure("largest difference of logits from torch's", "random crops", found, None, None, command)

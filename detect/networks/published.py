@@ -31,13 +31,18 @@ _ZIP, _SHOWN = b"PK\x03\x04", 3
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A detector as its authors publish it: our network for it, how its names become ours, where it comes from."""
+    """A detector as its authors publish it: our network for it, how its names become ours, where it comes from.
+
+    ``licence`` is that of the weights, empty where none is known here.
+    """
 
     architecture: str
     settings: Mapping[str, float | str]
     side: int
     adapt: Callable[[State], State]
     source: str
+    family: str
+    licence: str = ""
 
 
 def convert(kind: str, files: Sequence[Path], **settings: float | str) -> Witness:
@@ -212,10 +217,21 @@ def _timm(prefix: str) -> Callable[[State], State]:
 
 PUBLISHED = {
     "cnndetection": Published(
-        "resnet50", {}, 224, _resnet("fc"), "Wang et al., CVPR 2020; peterwang512/CNNDetection"
+        "resnet50",
+        {},
+        224,
+        _resnet("fc"),
+        "Wang et al., CVPR 2020; peterwang512/CNNDetection",
+        "convolutional",
+        "CC-BY-NC-SA-4.0",
     ),
     "npr": Published(
-        "npr", {}, 224, _resnet("fc1"), "Tan et al., CVPR 2024; chuangchuangtan/NPR-DeepfakeDetection"
+        "npr",
+        {},
+        224,
+        _resnet("fc1"),
+        "Tan et al., CVPR 2024; chuangchuangtan/NPR-DeepfakeDetection",
+        "residual",
     ),
     "univfd": Published(
         "clip",
@@ -223,9 +239,16 @@ PUBLISHED = {
         224,
         _univfd,
         "Ojha et al., CVPR 2023; WisconsinAIVision/UniversalFakeDetect, openai/clip-vit-large-patch14",
+        "semantic",
+        "MIT",
     ),
     "effort": Published(
-        "clip", {"projection": 0}, 224, _effort, "Yan et al., ICML 2025; YZY-stack/Effort-AIGI-Detection"
+        "clip",
+        {"projection": 0},
+        224,
+        _effort,
+        "Yan et al., ICML 2025; YZY-stack/Effort-AIGI-Detection",
+        "semantic",
     ),
     "community-forensics": Published(
         "timm",
@@ -233,6 +256,8 @@ PUBLISHED = {
         384,
         _timm("vit."),
         "Park and Owens, CVPR 2025; OwensLab/commfor-model-384",
+        "semantic",
+        "MIT",
     ),
     "dinov3": Published(
         "timm",
@@ -240,6 +265,8 @@ PUBLISHED = {
         256,
         _timm("backbone."),
         "timm/vit_large_patch16_dinov3.lvd1689m",
+        "semantic",
+        "LicenseRef-DINOv3",
     ),
 }
 """The detectors whose files are known, by name."""
