@@ -9,7 +9,10 @@ import click
 from assay.cli.door import emit, json_option, open_workspace
 from assay.cli.lazy import LazyGroup
 
-GROUPS = ("assay.watermarks", "assay.knownmarks", "assay.signers", "assay.logs", "assay.fingerprints")
+GROUPS = (
+    *("assay.watermarks", "assay.knownmarks", "assay.detectors"),
+    *("assay.signers", "assay.logs", "assay.fingerprints"),
+)
 
 
 @click.command()

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli.door import console, emit, is_quiet, json_option, progress, talk
+from assay.cli.door import console, emit, home_of, is_quiet, json_option, progress, talk
 
 if TYPE_CHECKING:
-    from assay.detect.panel import Panel
     from assay.provenance.opinion import Opinion
+    from assay.provenance.protocols import Detector, ExplainingDetector
 
 FILE = click.Path(path_type=Path)
 UNREADABLE = 4
@@ -35,11 +35,11 @@ def scan(ctx: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
       assay detect scan photo.jpg
       assay detect scan --json incoming/*.jpg > scores.jsonl
     """
-    panel = _panel(ctx)
+    detector = _detector(ctx)
     failed = False
     with progress(ctx, "scanning", len(files)) as done:
         for path in files:
-            document, opinion = _examined(panel, path)
+            document, opinion = _examined(detector, path)
             failed |= opinion is None
             if as_json:
                 emit(document)
@@ -55,28 +55,39 @@ def scan(ctx: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
 @click.option(
     "-o", "--out", type=FILE, help="Write a PNG: the picture with its crops coloured by their score."
 )
+@click.option(
+    "--spectrum",
+    type=FILE,
+    metavar="FILE.svg",
+    help="Write a plot: its radial spectrum beside the usual one.",
+)
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @json_option
 @click.pass_context
-def explain(ctx: click.Context, file: Path, out: Path | None, force: bool, as_json: bool) -> None:
-    """Say why: which statistics move the score, how each crop scores, and the noise's spectrum.
+def explain(
+    ctx: click.Context, file: Path, out: Path | None, spectrum: Path | None, force: bool, as_json: bool
+) -> None:
+    """Say why: which statistics move the score, how each crop scores, and the picture's spectrum.
 
     \b
     Examples:
       assay detect explain photo.jpg
-      assay detect explain photo.jpg -o map.png
+      assay detect explain photo.jpg -o map.png --spectrum spectrum.svg
     """
-    from assay.detect.explain import explained
-    from assay.provenance.files.atomic import atomic_output
-
-    panel = _panel(ctx)
+    detector = _detector(ctx)
     with _picture(file) as picture:
-        found = explained(panel, picture)
-        drawing = found.drawing(picture) if out else b""
+        found = detector.explain(picture)
+        drawing = detector.draw(picture, found.opinion) if out else b""
     if out:
-        with atomic_output(out, overwrite=force) as stream:
-            stream.write(drawing)
-        talk(ctx, f"wrote {out}")
+        _write(ctx, out, drawing, force)
+    if spectrum:
+        from assay.provenance.page import spectrum_svg
+
+        svg = spectrum_svg(found.spectrum) if found.spectrum else ""
+        if svg:
+            _write(ctx, spectrum, svg.encode(), force)
+        else:
+            talk(ctx, f"no spectrum to plot: {found.opinion.reason or 'no detector here measures one'}")
     if as_json:
         emit({"path": str(file), **found.to_json()})
         return
@@ -85,11 +96,18 @@ def explain(ctx: click.Context, file: Path, out: Path | None, force: bool, as_js
         click.echo(f"  {sentence}")
 
 
-def _panel(ctx: click.Context) -> Panel:
-    from assay.cli.models import _store
-    from assay.detect.panels import open_panel
+def _detector(ctx: click.Context) -> ExplainingDetector:
+    from assay.detect.plugin import open_detector
 
-    return open_panel(_store(ctx), time.perf_counter)
+    return open_detector(home_of(ctx), time.perf_counter)
+
+
+def _write(ctx: click.Context, path: Path, data: bytes, force: bool) -> None:
+    from assay.provenance.files.atomic import atomic_output
+
+    with atomic_output(path, overwrite=force) as stream:
+        stream.write(data)
+    talk(ctx, f"wrote {path}")
 
 
 @contextmanager
@@ -100,15 +118,15 @@ def _picture(path: Path) -> Iterator[Any]:
         yield subject.picture()
 
 
-def _examined(panel: Panel, path: Path) -> tuple[dict[str, object], Opinion | None]:
+def _examined(detector: Detector, path: Path) -> tuple[dict[str, object], Opinion | None]:
     from assay.provenance.errors import AssayError
 
     base: dict[str, object] = {"path": str(path), "kind": "image"}
     try:
         with _picture(path) as picture:
-            opinion = panel.examine(picture)
+            opinion = detector.examine(picture)
     except AssayError as error:
-        return {**base, "detector": panel.name, "status": "error", "reason": str(error)}, None
+        return {**base, "detector": detector.name, "status": "error", "reason": str(error)}, None
     return {**base, **opinion.to_json()}, opinion
 
 

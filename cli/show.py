@@ -34,9 +34,9 @@ _GLYPHS = {"pass": "●", "claim": "◐", "fail": "◆", "absent": "○", "error
 _PLAIN_GLYPHS = {"pass": "*", "claim": "~", "fail": "!", "absent": "-", "error": "?"}
 _LEGEND = {
     "pass": "found good",
-    "claim": "found a claim or mark",
+    "claim": "found a claim, mark or leaning",
     "fail": "found a contradiction",
-    "absent": "nothing there",
+    "absent": "nothing there, or no opinion",
     "error": "could not look",
 }
 # What typography becomes on a terminal that has only ASCII; other letters are shown by number.

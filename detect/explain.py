@@ -7,18 +7,19 @@ is taken again. What it loses is that family's share.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from assay.detect.card import VECTORS
-from assay.detect.crops import Box, cut
 from assay.detect.panel import Panel
-from assay.detect.statistics import describe, names
-from assay.detect.witness import Witness
+from assay.detect.statistics import names
+from assay.detect.witness import Network, Witness
 from assay.provenance.media import Picture
-from assay.provenance.opinion import Opinion
+from assay.provenance.opinion import Explanation, Opinion, Region, Spectrum
 
 FAMILIES = {
     "fine residuals of light": ("light edge /1", "light line /1", "light corner /1", "light across /1"),
@@ -47,71 +48,112 @@ SHARE = 0.25
 """Least change of the logit that is told."""
 MOST = 3
 """Most reasons told."""
-LONGEST = 1024
+LONGEST = 640
 """Longer side of a drawing in pixels."""
+COLOURS = 128
+"""Colours of a drawing."""
+ORANGE, BLUE = (230, 120, 20), (40, 110, 220)
+USUAL = "the pictures, photographs and generated ones, that the detector learned from"
+
+
+RINGS = "light ring "
+"""What the numbers of the radial spectrum of light are called, before their own number."""
+_DECIBELS = 10 / np.log(10)
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """An opinion, what each family of statistics added to the logit, and the reasons in words."""
+class _Heard:
+    """A network that remembers what it was given."""
 
-    opinion: Opinion
-    shares: dict[str, float]
-    reasons: tuple[str, ...]
+    network: Network
+    inputs: list[NDArray[np.float32]] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, object]:
-        """Return the form used by ``assay detect explain --json``."""
-        return {
-            **self.opinion.to_json(),
-            "shares": {k: round(v, 3) for k, v in self.shares.items()},
-            "reasons": list(self.reasons),
-        }
-
-    def drawing(self, picture: Picture) -> bytes:
-        """Return a PNG: the picture in grey, its crops tinted orange (as if generated) or blue (as if photographed)."""
-        grey = Image.fromarray(picture.pixels).convert("L").convert("RGB")
-        scale = min(1.0, LONGEST / max(grey.size))
-        canvas = np.asarray(
-            grey.resize((max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))), np.float32
-        ).copy()
-        for part in self.opinion.parts or (self.opinion,):
-            for region in part.regions:
-                top, left = round(region.top * scale), round(region.left * scale)
-                rows = slice(top, max(top + 1, round((region.top + region.height) * scale)))
-                columns = slice(left, max(left + 1, round((region.left + region.width) * scale)))
-                strength = min(0.6, abs(region.logit) / 6)
-                tint = np.array((230, 120, 20) if region.logit > 0 else (40, 110, 220), np.float32)
-                canvas[rows, columns] = (1 - strength) * canvas[rows, columns] + strength * tint
-        memory = io.BytesIO()
-        Image.fromarray(canvas.astype(np.uint8)).save(memory, "PNG")
-        return memory.getvalue()
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.inputs.append(inputs)
+        return self.network.run(inputs)
 
 
 def explained(panel: Panel, picture: Picture) -> Explanation:
     """Explain a panel's opinion of a picture."""
-    opinion = panel.examine(picture)
+    heard = {w.card.name: _Heard(w.network) for w in panel.witnesses}
+    listening = [replace(w, network=heard[w.card.name]) for w in panel.witnesses]
+    opinion = replace(panel, witnesses=listening).examine(picture)
     shares: dict[str, float] = {}
+    spectrum = None
     for witness in panel.witnesses:
-        part = next((p for p in opinion.parts if p.detector == witness.card.name), None)
-        if witness.card.input.takes == VECTORS and part is not None and part.regions:
-            shares |= _shares(witness, picture, part)
-    return Explanation(opinion, shares, _reasons(opinion, shares))
+        inputs = heard[witness.card.name].inputs
+        if witness.card.input.takes != VECTORS or not inputs:
+            continue
+        vectors = inputs[0]
+        spectrum = spectrum or _spectrum(vectors, witness.reference)
+        if witness.reference is not None:
+            shares |= _shares(witness, vectors, witness.reference)
+    return Explanation(opinion, _reasons(opinion, shares), shares, spectrum)
 
 
-def _shares(witness: Witness, picture: Picture, part: Opinion) -> dict[str, float]:
-    crops = cut(picture.pixels, [Box(r.left, r.top, r.width, r.height) for r in part.regions])
-    vectors = describe(crops)
+def drawn(picture: Picture, opinion: Opinion) -> bytes:
+    """Return a PNG: the picture in grey, its crops tinted orange (as if generated) or blue (as if photographed)."""
+    grey = Image.fromarray(picture.pixels).convert("L")
+    scale = min(1.0, LONGEST / max(grey.size))
+    size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
+    canvas = np.asarray(grey.resize(size).convert("RGB"), np.float32).copy()
+    regions = [r for part in opinion.parts or (opinion,) for r in part.regions]
+    for region in regions:
+        left, top, right, bottom = _box(region, scale)
+        strength = min(0.6, abs(region.logit) / 6)
+        tint = np.array(ORANGE if region.logit > 0 else BLUE, np.float32)
+        part = canvas[top:bottom, left:right]
+        part[:] = (1 - strength) * part + strength * tint
+    image = Image.fromarray(canvas.astype(np.uint8))
+    pen = ImageDraw.Draw(image)
+    for region in regions:
+        _sign(pen, _box(region, scale), region.logit > 0)
+    memory = io.BytesIO()
+    image.quantize(COLOURS).save(memory, "PNG")
+    return memory.getvalue()
+
+
+def _box(region: Region, scale: float) -> tuple[int, int, int, int]:
+    """Return where a region lies in the drawing, left, top, right, bottom; at least a pixel."""
+    left, top = round(region.left * scale), round(region.top * scale)
+    right, bottom = (round(v * scale) for v in (region.left + region.width, region.top + region.height))
+    return left, top, max(left + 1, right), max(top + 1, bottom)
+
+
+def _sign(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], plus: bool) -> None:
+    """Draw a plus or a minus in a box's middle: what is said is not said by colour alone."""
+    left, top, right, bottom = box
+    x, y, arm = (left + right) // 2, (top + bottom) // 2, max(2, min(right - left, bottom - top) // 12)
+    for colour, width in ((20, 20, 20), 5), ((255, 255, 255), 3):
+        pen.line((x - arm, y, x + arm, y), colour, width)
+        if plus:
+            pen.line((x, y - arm, x, y + arm), colour, width)
+
+
+def _spectrum(vectors: NDArray[np.float32], reference: NDArray[np.float32] | None) -> Spectrum:
+    """Return the mean radial spectrum of the crops, beside that of the pictures in training where it is known."""
+    rings = [n for n, name in enumerate(_names()) if name.startswith(RINGS)]
+    # Ring n of so many begins at n of as many parts of half the sampling rate; the last is what lies beyond it.
+    places = tuple((n + 1.5) / len(rings) / 2 for n in range(len(rings)))
+    usual = () if reference is None else tuple((_DECIBELS * reference[rings]).tolist())
+    picture = tuple((_DECIBELS * vectors[:, rings].mean(0, dtype=np.float64)).tolist())
+    return Spectrum(places, picture, usual, USUAL if usual else "")
+
+
+def _shares(witness: Witness, vectors: NDArray[np.float32], neutral: NDArray[np.float32]) -> dict[str, float]:
     whole = float(witness.network.run(vectors).mean())
-    neutral = witness.reference
     found: dict[str, float] = {}
-    if neutral is None:
-        return found
     for family, beginnings in FAMILIES.items():
-        mine = np.array([name.startswith(beginnings) for name in names()])
+        mine = np.array([name.startswith(beginnings) for name in _names()])
         changed = vectors.copy()
         changed[:, mine] = neutral[mine]
         found[family] = whole - float(witness.network.run(changed).mean())
     return found
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(names())
 
 
 def _reasons(opinion: Opinion, shares: dict[str, float]) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from assay.detect.calibrate import CONDITIONS, FEWEST_SOURCES, Line, fitted
 
@@ -157,6 +156,8 @@ def _regressed(
     table: NDArray[np.float64], fake: NDArray[np.bool_], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return weights and an intercept of logistic regression; a detector gets no negative say."""
+    from scipy.optimize import minimize  # which takes longer to load than all else that an opinion needs
+
     design = np.column_stack([table, np.ones(len(table))])
     ridge = np.append(np.full(table.shape[1], RIDGE), 0.0)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assay.detect.fuse import Fusion, share
+from assay.detect.calibrate import Line
+from assay.detect.fuse import Alarm, Fusion, share
 from assay.detect.witness import Clock, Witness
 from assay.provenance.media import Picture
-from assay.provenance.opinion import Answered, Opinion
+from assay.provenance.opinion import LEANS, Answered, Calibration, Opinion
 
-LEANS = 0.3
-"""log10 likelihood ratio, either way, from which an opinion leans."""
-BANDS = ((0.3, "slightly"), (0.6, "moderately"), (1.0, "clearly"))
+BANDS = ((LEANS, "slightly"), (0.6, "moderately"), (1.0, "clearly"))
 """Least log10 ratio of each word."""
+COUNTED = "real photographs"
+"""Among what false alarms were counted."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,24 @@ class Panel:
             says=self._says(ratio, str(conditions.get("condition"))),
             ms=1000 * (self.clock() - start),
             parts=parts,
+            calibration=self._calibration(ratio, str(conditions.get("condition")), line),
         )
+
+    def _calibration(self, ratio: float, condition: str, line: Line) -> Calibration:
+        alarm = self._alarm(ratio, condition)
+        return Calibration(
+            self.fusion.id,
+            COUNTED,
+            condition,
+            line.n,
+            line.bound,
+            alarm.per_1000 if alarm else None,
+            alarm.worst_per_1000 if alarm else None,
+        )
+
+    def _alarm(self, ratio: float, condition: str) -> Alarm | None:
+        """Return the false alarms at a ratio, None where they were not counted for such files."""
+        return None if condition in self.fusion.inherited else self.fusion.alarm(ratio)
 
     def _says(self, ratio: float, condition: str) -> tuple[str, ...]:
         """Return what the ratio means, with its false alarms where they were counted for such files."""
@@ -74,7 +92,7 @@ class Panel:
                 f"The pixels are {band} more like photographs than like generated pictures that the detectors know "
                 "of. Generators that they do not know can look the same.",
             )
-        alarm = None if condition in self.fusion.inherited else self.fusion.alarm(ratio)
+        alarm = self._alarm(ratio, condition)
         wrong = (
             f" Of 1,000 real photographs about {alarm.per_1000:.0f} look as much so, of the worst kind measured "
             f"{alarm.worst_per_1000:.0f}."

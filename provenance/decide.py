@@ -14,12 +14,13 @@ from assay.provenance.claim import AI_SOURCE_TYPES, CAPTURE_SOURCE_TYPES
 from assay.provenance.evidence import Conflict, Evidence, Fact, Status
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.manifest import Manifest, ManifestState, TimeTrust
+from assay.provenance.opinion import LEANS
 from assay.provenance.policy import Policy
 from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Origin, Report, Score, Verdict, manifest_of, recovered_of
 from assay.provenance.text import safe_text
 
-# ENFSI guideline for evaluative reporting (2015), verbal scale, by |log10 LR|.
+# ENFSI guideline for evaluative reporting (2015), verbal scale, by |log10 LR|; below LEANS, a ratio of 2, it is silent.
 _BANDS = ((1.0, "weak"), (2.0, "moderate"), (3.0, "moderately strong"), (4.0, "strong"))
 
 
@@ -91,6 +92,11 @@ def _verdict(facts: frozenset[Fact], conflicts: Sequence[Conflict]) -> Verdict:
     return Verdict.INCONCLUSIVE
 
 
+def settled(evidence: Sequence[Evidence]) -> bool:
+    """Say whether evidence makes any verdict but ``inconclusive``: what merely leans is then outweighed."""
+    return _verdict(_facts(evidence), _conflicts(evidence)) is not Verdict.INCONCLUSIVE
+
+
 def _without(evidence: Sequence[Evidence]) -> dict[str, str]:
     # Agreement only compares what others said: without one of them, what it said about that one falls too.
     result = {}
@@ -121,14 +127,25 @@ def _synthesis(facts: frozenset[Fact]) -> str:
         return "declared"
     if Fact.MARKED_AI in facts:
         return "marked"
-    return "leaning-ai" if Fact.CLAIMED_AI in facts else "none"
+    if Fact.CLAIMED_AI in facts:
+        return "leaning-ai"
+    leaning = _leaning_of_pixels(facts)
+    return f"leaning-{leaning}" if leaning != "none" else "none"
+
+
+def _leaning_of_pixels(facts: frozenset[Fact]) -> str:
+    """Return where detectors lean; where they contradict each other, nowhere."""
+    ai, captured = Fact.LEANS_AI in facts, Fact.LEANS_CAPTURED in facts
+    return "none" if ai == captured else "ai" if ai else "captured"
 
 
 def _leaning(verdict: Verdict, facts: frozenset[Fact], source_type: str) -> str:
     if facts & {Fact.DECLARED_AI, Fact.MARKED_AI, Fact.CLAIMED_AI}:
         return "ai"
     confirmed = verdict in (Verdict.SOURCE_CONFIRMED, Verdict.SOURCE_RECOVERED)
-    return "captured" if confirmed and source_type in CAPTURE_SOURCE_TYPES else "none"
+    if confirmed and source_type in CAPTURE_SOURCE_TYPES:
+        return "captured"
+    return _leaning_of_pixels(facts) if verdict is Verdict.INCONCLUSIVE else "none"
 
 
 def _source_type(manifest: Manifest, recovered: Recovered | None) -> str:
@@ -175,14 +192,16 @@ def _score(evidence: Sequence[Evidence], policy: Policy) -> Score | None:
     total = max(-cap, min(cap, sum(max(-cap, min(cap, e.llr or 0.0)) for e in weighing)))
     ratio = 10.0**total
     strength = next((word for bound, word in _BANDS if abs(total) < bound), "very strong")
-    direction = "that it is authentic" if total > 0 else "that it is generated"
-    band = f"{strength} support {direction}" if total else "no support either way"
+    direction = "that a camera took it" if total > 0 else "that it is generated"
+    band = f"{strength} support {direction}" if abs(total) >= LEANS else "no support either way"
     calibrations = [dict(e.details["calibration"]) for e in weighing if "calibration" in e.details]
     alarms = [c["false_alarms_per_1000"] for c in calibrations if "false_alarms_per_1000" in c]
+    # What each witness can carry at most: its calibration's own bound, or the policy's.
+    most = min(cap, sum(min(cap, e.details.get("calibration", {}).get("bound", cap)) for e in weighing))
     return Score(
         value=round(ratio / (1 + ratio), 6),
         log10_lr=round(total, 3),
-        interval=(-cap, round(total, 3)) if total < 0 else (round(total, 3), cap),
+        interval=(-most, round(total, 3)) if total < 0 else (round(total, 3), most),
         band=band,
         false_alarms_per_1000=max(alarms) if alarms else None,
         calibration=calibrations[0] if calibrations else {},

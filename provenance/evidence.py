@@ -34,6 +34,8 @@ class Fact(StrEnum):
     DECLARED_AI = "synthesis.declared"
     MARKED_AI = "synthesis.marked"
     CLAIMED_AI = "synthesis.claimed"
+    LEANS_AI = "synthesis.leans-ai"
+    LEANS_CAPTURED = "synthesis.leans-captured"
     RECOVERED = "recovered"
 
 

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 EMPTY: Mapping[str, Any] = {}
+LEANS = 0.3
+"""log10 likelihood ratio, either way, from which an opinion leans."""
 
 
 class Answered(StrEnum):
@@ -34,6 +36,36 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """What an opinion's ratio rests on: the calibration's ``id``, and ``n`` pictures in files of the same sort.
+
+    ``bound`` is the largest |log10 likelihood ratio| that they can carry. Of 1,000 pictures of which ``condition``
+    says what they are, of sources that were not learned from, ``per_1000`` reach such a ratio for synthetic, of the
+    worst source ``worst_per_1000``; None where that was not counted.
+    """
+
+    id: str
+    condition: str
+    files: str
+    n: int
+    bound: float
+    per_1000: float | None = None
+    worst_per_1000: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the form used in reports; what was not counted is left out."""
+        document: dict[str, object] = {
+            "id": self.id,
+            "condition": self.condition,
+            "files": self.files,
+            "n": self.n,
+            "bound": round(self.bound, 3),
+        }
+        alarms = {"false_alarms_per_1000": self.per_1000, "worst_per_1000": self.worst_per_1000}
+        return document | {name: round(value, 1) for name, value in alarms.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class Opinion:
     """One detector's, or a panel's, opinion of one picture.
 
@@ -55,6 +87,13 @@ class Opinion:
     says: tuple[str, ...] = ()
     ms: float = 0.0
     parts: tuple[Opinion, ...] = ()
+    calibration: Calibration | None = None
+
+    @property
+    def leaning(self) -> str:
+        """Which way it leans: ``ai``, ``captured`` or ``none``."""
+        ratio = self.llr or 0.0
+        return "ai" if ratio <= -LEANS else "captured" if ratio >= LEANS else "none"
 
     def to_json(self) -> dict[str, object]:
         """Return the form used by ``assay detect scan --json`` and in reports (docs/formats/report.md)."""
@@ -65,10 +104,54 @@ class Opinion:
             "reason": self.reason,
             "score": None if self.score is None else round(self.score, 4),
             "llr": None if self.llr is None else round(self.llr, 3),
+            "leaning": self.leaning,
             "logit": None if self.logit is None else round(self.logit, 3),
             "conditions": dict(self.conditions),
             "says": list(self.says),
             "regions": [region.to_json() for region in self.regions],
             "ms": round(self.ms, 1),
+            "calibration": self.calibration.to_json() if self.calibration else None,
             "parts": [part.to_json() for part in self.parts],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """How strong coarse and fine detail are: the radial power spectrum, in decibels about its own mean.
+
+    ``frequencies`` in cycles a pixel, ascending; ``picture`` a value a frequency; ``usual`` the same for ``usual_of``,
+    in words, or empty where that is not known.
+    """
+
+    frequencies: tuple[float, ...]
+    picture: tuple[float, ...]
+    usual: tuple[float, ...] = ()
+    usual_of: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Return the form used in reports."""
+        return {
+            "frequencies": [round(v, 4) for v in self.frequencies],
+            "picture": [round(v, 2) for v in self.picture],
+            "usual": [round(v, 2) for v in self.usual],
+            "usual_of": self.usual_of,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An opinion and why: what each family of measurements added to the logit, the reasons in words, a spectrum."""
+
+    opinion: Opinion
+    reasons: tuple[str, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=lambda: EMPTY)
+    spectrum: Spectrum | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the form used by ``assay detect explain --json`` and in reports."""
+        return {
+            **self.opinion.to_json(),
+            "shares": {name: round(value, 3) for name, value in self.shares.items()},
+            "reasons": list(self.reasons),
+            "spectrum": self.spectrum.to_json() if self.spectrum else None,
         }

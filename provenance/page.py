@@ -20,14 +20,17 @@ from markupsafe import Markup
 
 from assay.provenance import wording
 from assay.provenance.keys.certificates import DEVELOPMENT
+from assay.provenance.leaning import spectrum_words
+from assay.provenance.looks import detector_views, plot
 from assay.provenance.manifest import Action, Ingredient, Manifest, ManifestState
 from assay.provenance.mark import Extent, Reading
+from assay.provenance.opinion import Spectrum
 from assay.provenance.preview import Preview
 from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Report, Verdict
 from assay.provenance.text import safe_text
 
-__all__ = ["Preview", "environment", "fragment", "page"]
+__all__ = ["Preview", "environment", "fragment", "page", "spectrum_svg"]
 
 REGIONS = 40
 """Most changed regions drawn on a picture."""
@@ -51,6 +54,15 @@ def fragment(report: Report, preview: Preview | None = None) -> str:
     """Return one report as HTML to put into another document, its style included."""
     view = _view(report, preview, f"report-{report.asset.digest.hex[:12]}")
     return environment().get_template("fragment.html").render(view=view)
+
+
+def spectrum_svg(spectrum: Spectrum) -> str:
+    """Return the plot of a spectrum as an SVG file, the same that a report shows; "" where there is none to draw."""
+    drawn = plot(spectrum)
+    if drawn is None:
+        return ""
+    template = environment().get_template("spectrum.svg")
+    return template.render(plot=drawn, words=spectrum_words(spectrum))
 
 
 @cache
@@ -87,6 +99,7 @@ class _View:
     more_regions: int
     holes: tuple[dict[str, Any], ...]
     evidence: tuple[dict[str, Any], ...]
+    detectors: tuple[dict[str, Any], ...]
     history: tuple[dict[str, Any], ...]
     certificates: tuple[dict[str, Any], ...]
     recovered: dict[str, Any] | None
@@ -117,6 +130,10 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
         more_regions=max(0, len(regions) - REGIONS),
         holes=_holes(report),
         evidence=_evidence(report),
+        detectors=tuple(
+            {**view, "map": Markup(view["map"])}  # noqa: S704  (Preview vouches for it)
+            for view in detector_views(report, preview)
+        ),
         history=tuple(_history(report)),
         certificates=tuple(_certificates(report)),
         recovered=_recovered(report.recovered),

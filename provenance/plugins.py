@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, cast
 
-from assay.provenance.errors import UsageError
-from assay.provenance.protocols import KeyedWatermark, Watermark
+from assay.provenance.errors import ConfigurationError, UsageError
+from assay.provenance.protocols import Detector, KeyedWatermark, Watermark
 
 
 def load_plugin(group: str, name: str) -> Any:
@@ -36,3 +37,18 @@ def open_watermark(name: str, keys: Sequence[bytes] = (), *, reading: bool = Fal
         f"the watermark scheme {name} takes no key",
         hint="use hallmark, or leave the keys out (mark_keys, --key)",
     )
+
+
+def open_detector(name: str, home: Path, clock: Callable[[], float]) -> Detector:
+    """Open a detector by name, with a workspace's own models.
+
+    Raises UsageError where there is none of that name or nothing for it to open, ConfigurationError where it is
+    there and cannot be used.
+    """
+    try:
+        opener = load_plugin("assay.detectors", name)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the detector {name} cannot be loaded: {error}", hint="install what it comes from again"
+        ) from error
+    return cast(Detector, opener(home, clock))

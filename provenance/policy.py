@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+
+from assay.provenance.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +19,12 @@ class Policy:
     """
 
     name: str = "newsroom"
-    version: int = 2
+    version: int = 3
     changed_area: float = 0.02
     llr_cap: float = 3.0
     checks: tuple[str, ...] = (
         *("manifest", "metadata", "mark", "known-marks"),
-        *("receipt", "anchor", "agreement"),
+        *("receipt", "anchor", "agreement", "detector:image"),
     )
 
     @property
@@ -36,3 +38,23 @@ NEWSROOM = Policy()
 """The default."""
 
 POLICIES = {p.name: p for p in (NEWSROOM,)}
+
+
+def choose_policy(
+    name: str, checks: tuple[str, ...] | None = None, detectors: tuple[str, ...] = ()
+) -> Policy:
+    """Return a policy with ``detectors`` asked too that it does not name, narrowed to ``checks`` unless None.
+
+    Raises UsageError where there is no such policy or check.
+    """
+    if name not in POLICIES:
+        raise UsageError(f"there is no policy {name!r}", hint=f"one of {', '.join(POLICIES)}")
+    policy = POLICIES[name]
+    others = tuple(n for n in (f"detector:{d}" for d in detectors) if n not in policy.checks)
+    policy = replace(policy, checks=(*policy.checks, *others))
+    if checks is None:
+        return policy
+    unknown = sorted(set(checks) - set(policy.checks))
+    if unknown:
+        raise UsageError(f"there is no check {unknown[0]!r}", hint=f"one of {', '.join(policy.checks)}")
+    return replace(policy, checks=tuple(c for c in policy.checks if c in checks))

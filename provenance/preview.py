@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import numpy as np
@@ -13,8 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from assay.provenance.errors import AssayError, UsageError
+from assay.provenance.evidence import Status
 from assay.provenance.files.worker import Answer, run
 from assay.provenance.media import Picture
+from assay.provenance.opinion import Explanation
+from assay.provenance.protocols import Detector, ExplainingDetector
+from assay.provenance.report import Report
 
 LONGEST_SIDE = 1280
 """Longest side of a picture in a report, in pixels."""
@@ -30,7 +36,8 @@ class Preview:
     """One file's picture as a ``data:`` URI, and the ledger's sketch of its original, or an empty string.
 
     ``width`` and ``height`` are those of the received picture in pixels, the original's those of the sketch.
-    ``notes`` say in words how what is drawn differs from the file. Raises UsageError for any other URI.
+    ``notes`` say in words how what is drawn differs from the file. ``maps`` are, by check, the picture as a detector
+    saw it. Raises UsageError for any other URI.
     """
 
     received: str
@@ -40,9 +47,10 @@ class Preview:
     original_width: int = 0
     original_height: int = 0
     notes: tuple[str, ...] = ()
+    maps: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for uri in (self.received, self.original):
+        for uri in (self.received, self.original, *self.maps.values()):
             if uri and not _DATA_URI.fullmatch(uri):
                 raise UsageError("a preview is a JPEG or PNG data URI and nothing else")
         if min(self.width, self.height) < 1:
@@ -78,6 +86,27 @@ class Preview:
         )
 
 
+def maps(report: Report, picture: Picture, opener: Callable[[str], Detector]) -> dict[str, str]:
+    """Return, by check, where in the reported picture its detector saw what, drawn, as ``data:`` URIs.
+
+    ``opener`` opens a detector by name. What cannot be drawn is left out.
+    """
+    found = {}
+    for item in report.evidence:
+        if not isinstance(item.found, Explanation) or item.status is not Status.PASS:
+            continue
+        with suppress(AssayError):
+            detector = opener(item.check.removeprefix("detector:"))
+            drawn = (
+                detector.draw(picture, item.found.opinion)
+                if isinstance(detector, ExplainingDetector)
+                else b""
+            )
+            if drawn:
+                found[item.check] = _png_uri(drawn)
+    return found
+
+
 def _shrink(pixels: NDArray[np.uint8]) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(pixels))
     longest = max(image.size)
@@ -109,4 +138,15 @@ def _data_uri(image: Image.Image) -> str:
     else:
         image.save(out, "JPEG", quality=JPEG_QUALITY, optimize=True)
         kind = "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode('ascii')}"
+    return _uri(kind, out.getvalue())
+
+
+def _png_uri(data: bytes) -> str:
+    """Return a drawn PNG as a ``data:`` URI; raises UsageError where it is none."""
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise UsageError("what was drawn is no PNG")
+    return _uri("png", data)
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

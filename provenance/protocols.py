@@ -13,7 +13,8 @@ from assay.provenance.files.worker import Job
 from assay.provenance.leaf import Leaf
 from assay.provenance.manifest import SoftBinding
 from assay.provenance.mark import Frame, Mark, Reading
-from assay.provenance.media import Media, Samples
+from assay.provenance.media import Media, Picture, Samples
+from assay.provenance.opinion import Explanation, Opinion
 from assay.provenance.receipt import Receipt
 
 if TYPE_CHECKING:
@@ -71,6 +72,43 @@ class KnownMarks(Protocol):
 
     def read(self, media: Media) -> Sequence[Reading]:
         """Return one Reading a known mark, the strongest first."""
+        ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """A neural witness: says whether the pixels look generated or photographed, and how often that is wrong.
+
+    An ``assay.detectors`` entry point names what opens one when it is called with the workspace's folder and a clock
+    (seconds from any start). It raises UsageError where there is nothing to open, ConfigurationError where what is
+    there cannot be used.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it judges, as in ``detector:image``."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Which one it is: of another version, the same picture may get another opinion."""
+        ...
+
+    def examine(self, picture: Picture) -> Opinion:
+        """Return what it thinks of a picture, or why it is silent; never raises on any picture."""
+        ...
+
+
+@runtime_checkable
+class ExplainingDetector(Detector, Protocol):
+    """A Detector that can also say why, and show where."""
+
+    def explain(self, picture: Picture) -> Explanation:
+        """Return what ``examine`` returns, with the reasons."""
+        ...
+
+    def draw(self, picture: Picture, opinion: Opinion) -> bytes:
+        """Return a PNG of the picture with its own opinion laid over it, crop by crop; empty where there is none."""
         ...
 
 

@@ -19,7 +19,9 @@ READ_MARKS = (DEFAULT_SCHEME, "dwtdctsvd")
 """Schemes looked for: today's, and the first one, whose marks stay readable for ever."""
 LEDGER_FILE = "ledger.sqlite"
 KEYS = "keys"
-LISTS = {"read_marks": "schemes", "mark_keys": "key URIs"}
+DETECTORS = ("image",)
+"""Detectors asked."""
+LISTS = {"read_marks": "schemes", "mark_keys": "key URIs", "detectors": "detectors"}
 """Settings that are lists of strings, and of what."""
 REMOTE = "remote"
 """Folder of what is remembered of a ledger elsewhere."""
@@ -37,6 +39,7 @@ class Settings:
     watermark: str = DEFAULT_SCHEME
     read_marks: tuple[str, ...] = READ_MARKS
     mark_keys: tuple[str, ...] = ()
+    detectors: tuple[str, ...] = DETECTORS
     policy: str = NEWSROOM.name
     tsa: str = ""
     witnesses: str = ""
@@ -116,5 +119,6 @@ def first_settings(origin: str) -> str:
         f'chain = "{KEYS}/signing.pem"\n'
         f'watermark = "{DEFAULT_SCHEME}"\n'
         f"read_marks = {json.dumps(READ_MARKS)}\n"
+        f"detectors = {json.dumps(DETECTORS)}\n"
         f'policy = "{NEWSROOM.name}"\n'
     )

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 
 from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.keys.certificates import DEVELOPMENT
+from assay.provenance.leaning import leaning_words
 from assay.provenance.manifest import Ingredient, Manifest, ManifestState, SigningTime, TimeTrust
 from assay.provenance.mark import Extent, Reading
+from assay.provenance.opinion import Explanation
 from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Report, Verdict
 from assay.provenance.text import safe_text
@@ -99,6 +101,8 @@ CHECKS: Mapping[str, str] = {
     "agreement": "Agreement",
 }
 
+DETECTORS: Mapping[str, str] = {"image": "of pictures"}
+
 PARTIES: Mapping[str, str] = {"file": "The file", "trust": "Trust lists", "ingredient": "An ancestor"}
 
 STATES: Mapping[ManifestState, str] = {
@@ -155,8 +159,13 @@ _CLAIMS = frozenset({Fact.UNTRUSTED, Fact.CLAIMED, Fact.CLAIMED_AI})
 
 def status_words(evidence: Evidence) -> tuple[str, str]:
     """Return a short key (``pass``, ``claim``, ``fail``, ``absent``, ``error``) and the status in words."""
+    detector = evidence.check.startswith("detector:")
+    if detector and evidence.status is Status.ABSENT:
+        return "absent", "no opinion"
     if evidence.status is not Status.PASS:
         return str(evidence.status), STATUSES[evidence.status]
+    if isinstance(evidence.found, Explanation):
+        return "claim", f"looked, leans {LEANINGS[evidence.found.opinion.leaning]}"
     if isinstance(evidence.found, Recovered) and not evidence.found.matches:
         return "claim", "looked, found no match"
     if isinstance(evidence.found, Reading) or Fact.MARKED_AI in evidence.facts:
@@ -169,7 +178,8 @@ def status_words(evidence: Evidence) -> tuple[str, str]:
 def check_name(check: str) -> str:
     """Return in words the name of a check, or of another party to a conflict."""
     if check.startswith("detector:"):
-        return f"Detector {safe_text(check[9:], NAME_CHARS)}"
+        name = DETECTORS.get(check[9:], f"“{safe_text(check[9:], NAME_CHARS)}”")
+        return f"Detector {name}"
     return CHECKS.get(check) or PARTIES.get(check) or safe_text(check, NAME_CHARS)
 
 
@@ -319,10 +329,10 @@ def synthesis_sentence(report: Report) -> str:
             return f"Declared: its signer says that AI made all or part of it.{stated}"
         case "marked":
             return f"Marked: a watermark that a known generator leaves was read.{stated}"
-        case "leaning-ai":
+        case "leaning-ai" if any(Fact.CLAIMED_AI in e.facts for e in report.evidence):
             return f"Claimed: something that anyone could have written says that AI was used.{stated}"
-        case "leaning-captured":
-            return f"The evidence leans towards a camera; that is no proof.{stated}"
+        case "leaning-ai" | "leaning-captured":
+            return f"{leaning_words(report.leaning, report.evidence)}{stated}"
         case "not-examined":
             return f"Not examined.{stated}"
         case _:

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,9 +34,9 @@ from assay.provenance.keys.signers import (
 )
 from assay.provenance.keys.trust import CERTIFICATES, LOG, TrustStore, split_pem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
-from assay.provenance.plugins import load_plugin, open_watermark
-from assay.provenance.policy import POLICIES, Policy
-from assay.provenance.protocols import Check, Fingerprinter, KnownMarks, Log, Watermark
+from assay.provenance.plugins import load_plugin, open_detector, open_watermark
+from assay.provenance.policy import Policy, choose_policy
+from assay.provenance.protocols import Check, Detector, Fingerprinter, KnownMarks, Log, Watermark
 from assay.provenance.receipt import Receipt
 from assay.provenance.report import Report
 from assay.provenance.settings import (
@@ -108,6 +108,7 @@ class Workspace:
         self.home, self.settings, self.limits = home, settings, limits
         self.now, self.random = now, random
         self._secrets = SignerContext(passphrase, environ or {})
+        self._detectors: dict[str, Detector] = {}
 
     @classmethod
     def init(
@@ -242,6 +243,12 @@ class Workspace:
         environ = self._secrets.environ
         return tuple(read_mark_key(uri, self.home, environ) for uri in self.settings.mark_keys)
 
+    def detector(self, name: str) -> Detector:
+        """Open a detector with the workspace's own models, and keep it; raises what ``open_detector`` does."""
+        if name not in self._detectors:
+            self._detectors[name] = open_detector(name, self.home, lambda: self.now().timestamp())
+        return self._detectors[name]
+
     def signer(self, key: str | None = None, chain: Path | None = None) -> tuple[Signer, str]:
         """Open the signer of a key URI, by default the workspace's; returns it and where its chain came from."""
         path = chain or self.home / self.settings.chain
@@ -297,7 +304,7 @@ class Workspace:
         ``reference`` is an original to compare with besides; ``online`` lets the anchor check ask the network.
         """
         now = self.now()
-        chosen = _policy(policy or self.settings.policy, checks)
+        chosen = choose_policy(policy or self.settings.policy, checks, self.settings.detectors)
         witnesses = self.checks(now, chosen, online=online)
         if reference:
             from assay.provenance.checks.reference import ReferenceCheck
@@ -316,7 +323,7 @@ class Workspace:
 
     def preview(self, report: Report) -> Preview | None:
         """Return a small picture of the reported file, and of its original as the ledger remembers it."""
-        from assay.provenance.page import Preview
+        from assay.provenance.preview import Preview, maps
 
         recovered = report.recovered
         try:
@@ -328,7 +335,8 @@ class Workspace:
                     found = self.log.find_digest(recovered.entry.digest)
                     sketch = next((f.recovery.sketch for f in found if f.recovery), b"")
                     original = self.fingerprinter.picture(sketch) if sketch else None
-                return Preview.of(subject.picture(), original)
+                shown = Preview.of(subject.picture(), original)
+                return replace(shown, maps=maps(report, subject.picture(), self.detector))
         except AssayError:
             return None
 
@@ -336,6 +344,7 @@ class Workspace:
         """Assemble the witnesses that a policy names, in its order; only the anchor check is ever online."""
         from assay.provenance.checks.agreement import AgreementCheck
         from assay.provenance.checks.anchor import AnchorCheck
+        from assay.provenance.checks.detector import PREFIX, DetectorCheck
         from assay.provenance.checks.manifest import ManifestCheck
         from assay.provenance.checks.marks import KnownMarksCheck, MarkCheck
         from assay.provenance.checks.metadata import MetadataCheck
@@ -353,6 +362,8 @@ class Workspace:
             "anchor": lambda: AnchorCheck(lambda: self.keeper, online=online),
             "agreement": AgreementCheck,
         }
+        for name in self.settings.detectors:
+            makers[f"{PREFIX}{name}"] = partial(DetectorCheck, name, partial(self.detector, name))
         return [makers[name]() for name in policy.checks if name in makers]
 
     def anchors(self) -> tuple[list[Anchors], dict[str, str]]:
@@ -395,18 +406,6 @@ class Workspace:
         if len(data) != SEED_BYTES:
             raise CredentialError(f"the ledger key has {len(data)} bytes, not {SEED_BYTES}", path=path)
         return data
-
-
-def _policy(name: str, checks: tuple[str, ...] | None) -> Policy:
-    if name not in POLICIES:
-        raise UsageError(f"there is no policy {name!r}", hint=f"one of {', '.join(POLICIES)}")
-    policy = POLICIES[name]
-    unknown = sorted(set(checks or ()) - set(policy.checks))
-    if unknown:
-        raise UsageError(f"there is no check {unknown[0]!r}", hint=f"one of {', '.join(policy.checks)}")
-    return (
-        policy if checks is None else replace(policy, checks=tuple(c for c in policy.checks if c in checks))
-    )
 
 
 def _sqlite_url(home: Path, setting: str) -> str:

@@ -21,6 +21,7 @@ from assay.provenance.manifest import (
 )
 from assay.provenance.mark import Mark, Reading
 from assay.provenance.media import Kind
+from assay.provenance.opinion import Answered, Calibration, Explanation, Opinion, Region, Spectrum
 from assay.provenance.policy import NEWSROOM
 from assay.provenance.protocols import Comparison
 from assay.provenance.receipt import Receipt
@@ -146,6 +147,40 @@ def found(
     )
 
 
+def looked(llr: float | None = -0.7, s: str | None = None) -> Evidence:
+    """Return what a detector of pictures says; ``s``, where given, stands in every string of it."""
+    opinion = Opinion(
+        s or "image",
+        s or "statistics-1",
+        Answered.OK,
+        logit=1.5,
+        score=0.5 if llr is None else 1 / (1 + 10**llr),
+        llr=llr,
+        conditions={s or "condition": s or "fine"},
+        regions=(Region(0, 0, 30, 30, 1.2), Region(30, 10, 30, 30, -0.4)),
+        says=(s or "The pixels are moderately more like generated pictures than like photographs.",),
+        calibration=Calibration(
+            s or "statistics-1", s or "real photographs", s or "fine", 1976, 1.4, 8.5, 98.2
+        ),
+    )
+    spectrum = Spectrum((0.1, 0.2, 0.3), (3.0, 1.0, -4.0), (2.0, 0.0, -2.0), s or "the pictures learned from")
+    explanation = Explanation(
+        opinion, (s or "Towards generated pictures: the noise.",), {s or "noise": 0.8}, spectrum
+    )
+    facts = {"ai": Fact.LEANS_AI, "captured": Fact.LEANS_CAPTURED}
+    return Evidence(
+        "detector:image",
+        s or "statistics-1",
+        Status.PASS,
+        s or opinion.says[0],
+        llr=llr,
+        facts=frozenset({facts[opinion.leaning]} if opinion.leaning in facts else ()),
+        reasons=explanation.reasons,
+        found=explanation,
+        details={"opinion": explanation.to_json(), "calibration": opinion.calibration.to_json()},
+    )
+
+
 def credentials(state: ManifestState, *facts: Fact, s: str | None = None) -> Evidence:
     return Evidence(
         "manifest",
@@ -237,12 +272,14 @@ def laced(s: str) -> Report:
         details={"text": {s: s}, "calibration": {"id": s, "condition": s, "false_alarms_per_1000": 2}},
     )
     detector = Evidence(f"detector:{s}", s, Status.ERROR, s, reasons=(s,))
+    leaning = looked(s=s)
     clash = Evidence("agreement", "1", Status.FAIL, s, conflicts=(Conflict(s, (s, s), (s, s)),))
     name = s.replace("/", "_").replace("\x00", "_")[:255] or "_"
     return build(
         credentials(ManifestState.UNTRUSTED, Fact.INTACT, s=s),
         metadata,
         detector,
+        leaning,
         found(s=s),
         clash,
         name=name,

@@ -16,8 +16,7 @@ from assay.detect.measure.collection import Sample
 from assay.detect.measure.metrics import Floats, Indices, probability
 from assay.detect.measure.run import Answer, Result
 from assay.detect.measure.speed import Speed
-from assay.detect.panel import LEANS
-from assay.provenance.opinion import Answered
+from assay.provenance.opinion import LEANS, Answered
 
 COVERAGE = 0.3
 """Share of all files that are decided where the error among the decided is stated."""

@@ -10,7 +10,7 @@ from typing import Any
 from assay.detect.measure import aims
 from assay.detect.measure.figures import COVERAGE, FALSE_ALARMS, FIGURES, Findings, Group, Rate, Value
 from assay.detect.measure.metrics import ROUNDS
-from assay.detect.panel import LEANS
+from assay.provenance.opinion import LEANS
 
 DOCUMENT = "assay.detector-evaluation/v1"
 """What the JSON calls itself."""

@@ -195,7 +195,7 @@ def test_plain_terminals_get_the_same_words(environment):
 
 def test_verbose_adds_what_was_not_checked_and_what_it_rests_on():
     short, long = (flat(printed(show_report, confirmed(), verbose)) for verbose in (False, True))
-    for part in ("What it does not mean", "Not checked", "newsroom/2#", "sha256:", "neural detector"):
+    for part in ("What it does not mean", "Not checked", "newsroom/3#", "sha256:", "neural detector"):
         assert part in long
     assert "Not checked" not in short
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from assay.detect.explain import FAMILIES, explained
+from assay.detect.explain import FAMILIES, drawn, explained
 from assay.detect.panels import open_panel, read_fusion
 from assay.detect.statistics import names
 from assay.detect.store import SHIPPED, Store
@@ -67,8 +67,8 @@ def test_every_number_belongs_to_one_family_and_the_drawing_is_a_picture(panel, 
     taken = picture(scene, quality=92)
     found = explained(panel, taken)
     assert set(found.shares) == set(FAMILIES)
-    drawing = Image.open(io.BytesIO(found.drawing(taken)))
-    assert drawing.size == (900, 700)
+    drawing = Image.open(io.BytesIO(drawn(taken, found.opinion))).convert("RGB")
+    assert drawing.size == (640, 498)
     assert np.asarray(drawing).std() > 5
 
 

@@ -105,7 +105,7 @@ def test_the_network_is_asked_only_when_told():
 
 
 def test_the_policy_that_asks_it_is_a_new_one():
-    assert NEWSROOM.id.startswith("newsroom/2#")
+    assert NEWSROOM.id.startswith("newsroom/3#")
     assert NEWSROOM.checks.index("anchor") == NEWSROOM.checks.index("receipt") + 1
 
 

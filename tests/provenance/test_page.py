@@ -56,7 +56,7 @@ ELEMENTS = {
     ),
     *("div", "p", "span", "b", "strong", "h1", "h2", "h3", "h4", "ul", "ol", "li", "dl", "dt", "dd"),
     *("table", "thead", "tbody", "tr", "th", "td", "a", "figure", "figcaption", "img", "blockquote"),
-    *("details", "summary", "pre", "svg", "path", "ellipse"),
+    *("details", "summary", "pre", "svg", "path", "ellipse", "text"),
 }
 ATTRIBUTES = {
     *(
@@ -75,12 +75,16 @@ ATTRIBUTES = {
     ),
     *("href", "aria-label", "aria-labelledby", "aria-hidden", "focusable", "viewbox", "width", "height", "d"),
     *("fill", "stroke", "stroke-width", "stroke-linecap", "cx", "cy", "rx", "ry"),
+    *("xmlns", "role", "x", "y", "stroke-dasharray", "font-family", "font-size", "text-anchor"),
 }
 VALUES = {
     "href": re.compile(r"#report-\d+"),
     "src": re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/=]+"),
     "style": re.compile(r"max-width:[\d.]+rem|left:[\d.]+%;top:[\d.]+%;width:[\d.]+%;height:[\d.]+%"),
     "http-equiv": re.compile("Content-Security-Policy"),
+    "xmlns": re.compile(re.escape("http://www.w3.org/2000/svg")),
+    "role": re.compile("img"),
+    "d": re.compile(r"[MLHVCSAZ\d., -]*", re.I),
 }
 NEVER = re.compile(r"\b(authentic|genuine|fake|tampered|verified|probably)\b", re.I)
 
