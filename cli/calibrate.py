@@ -76,8 +76,8 @@ def calibrate(
       assay detect calibrate --real archive/ --fake generated/
       assay detect calibrate --reset
     """
-    from assay.detect.panels import PANEL_FILE, read_fusion, write_fusion
-    from assay.detect.store import FOLDER, SHIPPED, Store
+    from assay.detect.panels import read_fusion, write_fusion
+    from assay.detect.store import FOLDER, PANEL_FILE, SHIPPED, Store
     from assay.provenance.errors import UsageError
 
     workspace = open_workspace(ctx)

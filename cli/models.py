@@ -224,8 +224,8 @@ def remove(ctx: click.Context, name: str) -> None:
 
 def _refuse_weighed(ctx: click.Context, name: str) -> None:
     """Raise UsageError where the workspace's own panel weighs a model: without it that panel would be silent."""
-    from assay.detect.panels import PANEL_FILE, read_fusion
-    from assay.detect.store import FOLDER, Store
+    from assay.detect.panels import read_fusion
+    from assay.detect.store import FOLDER, PANEL_FILE, Store
     from assay.provenance.errors import ConfigurationError, UsageError
 
     try:

@@ -15,7 +15,7 @@ from assay.detect.calibrate import Line
 from assay.detect.fuse import Alarm, Fusion
 from assay.detect.panel import Panel
 from assay.detect.runtime import Session
-from assay.detect.store import SHIPPED, Store
+from assay.detect.store import PANEL_FILE, SHIPPED, Store
 from assay.detect.witness import Clock, Witness
 from assay.provenance.canonical import json_object
 from assay.provenance.errors import ConfigurationError, InputError, UsageError
@@ -23,7 +23,6 @@ from assay.provenance.files.atomic import atomic_output
 from assay.provenance.text import safe_text
 
 PANEL_TYPE = "assay.detector-panel/v1"
-PANEL_FILE = "panel.json"
 OPTIONAL = ("synthetic", "inherited", "digests")
 """Fields of a panel that may be missing."""
 REFERENCE = "reference.npy"

@@ -40,6 +40,8 @@ FOLDER = "models"
 """The folder of a workspace's own models."""
 CARD = "card.json"
 """A shipped model's card, and the card looked for in a folder that is added."""
+PANEL_FILE = "panel.json"
+"""What fuses them (``panels``): it lies beside the cards, and no model may have its name."""
 _SAFETENSORS_HEADER = 100_000_000  # bytes; the format's own limit
 _ARCHITECTURE = "name the right architecture and its settings in the card, or use weights made for this one"
 # What other files of weights begin with, and what to say of them.
@@ -159,6 +161,11 @@ class Store:
             path.unlink(missing_ok=True)
 
     def _refuse_taken(self, card: Card, replace: bool) -> None:
+        if f"{card.name}.json" == PANEL_FILE:
+            raise UsageError(
+                f"no model is called {card.name!r}: {PANEL_FILE} is what weighs them all",
+                hint="choose another --name",
+            )
         shipped = card.name in self._shipped_names()
         if shipped and self._shipped_model(card.name).card.weights.sha256 != card.weights.sha256:
             raise UsageError(
@@ -173,7 +180,8 @@ class Store:
     def _own_names(self) -> list[str]:
         if self.folder is None or not self.folder.is_dir():
             return []
-        return [p.stem for p in self.folder.glob("*.json") if NAME.fullmatch(p.stem)]
+        paths = (p for p in self.folder.glob("*.json") if p.name != PANEL_FILE)
+        return [p.stem for p in paths if NAME.fullmatch(p.stem)]
 
     def _shipped_names(self) -> list[str]:
         return [p.parent.name for p in self.shipped.glob(f"*/{CARD}") if NAME.fullmatch(p.parent.name)]

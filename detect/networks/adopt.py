@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from assay.detect.card import CROPS, MAX_WEIGHTS_BYTES, UNMEASURED, Card, Input, Setting, Source, Weights
+from assay.detect.card import CROPS, MAX_WEIGHTS_BYTES, UNMEASURED, Card, Input, Setting, Weights
 from assay.detect.networks.blocks import Witness
 from assay.detect.networks.export import agreed, export
-from assay.detect.networks.published import PUBLISHED, Published, convert, written
+from assay.detect.networks.published import PUBLISHED, convert, written
 from assay.detect.networks.registry import count
 from assay.detect.runtime import Session
 from assay.detect.store import read_file
@@ -70,9 +70,9 @@ def adopt(
         weights=Weights("", "", "", 0),
         input=Input(CROPS, side, crops, side),
         calibration=None,
-        sources=(_origin(known, licence),),
+        sources=(),
         licence=licence or known.licence,
-        fails=(UNMEASURED,),
+        fails=(UNMEASURED, f"Made by others, who say what it learned from: {known.source}."),
         measured=(),
         made=f"{made:%Y-%m-%d}",
     )
@@ -88,11 +88,6 @@ def adopt(
 
 class _NoOnnxError(Exception):
     """Why a network is not written as ONNX, in words."""
-
-
-def _origin(known: Published, licence: str) -> Source:
-    """Return who published the weights; of what they learned from, counts are not known."""
-    return Source("what its authors trained it on", known.source, "", licence or known.licence, 0, 0)
 
 
 def _onnx(model: Witness, side: int) -> bytes:

@@ -112,6 +112,15 @@ def test_a_name_is_not_taken_twice_unless_asked(store):
     assert store.verify("mean").read() == newer
 
 
+def test_the_panel_is_no_model_and_no_model_takes_its_place(store):
+    data = network()
+    added(store, data)
+    (store.folder / "panel.json").write_text("{}")
+    assert store.names() == ["mean"]
+    with pytest.raises(UsageError, match="no model is called 'panel'"):
+        added(store, data, name="panel")
+
+
 def test_a_shipped_model_may_be_calibrated_anew_and_not_replaced(store):
     data = network()
     ship(store, card(data), data)
