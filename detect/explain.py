@@ -52,6 +52,8 @@ LONGEST = 640
 """Longer side of a drawing in pixels."""
 COLOURS = 128
 """Colours of a drawing."""
+STEP, DEEPEST = 1 / 6, 0.6
+"""Share of the tint for each unit of logit, and the most there is."""
 ORANGE, BLUE = (230, 120, 20), (40, 110, 220)
 USUAL = "the pictures, photographs and generated ones, that the detector learned from"
 
@@ -96,15 +98,17 @@ def drawn(picture: Picture, opinion: Opinion) -> bytes:
     grey = Image.fromarray(picture.pixels).convert("L")
     scale = min(1.0, LONGEST / max(grey.size))
     size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
-    canvas = np.asarray(grey.resize(size).convert("RGB"), np.float32).copy()
+    canvas = np.asarray(grey.resize(size).convert("RGB"), np.float32)
     regions = [r for part in opinion.parts or (opinion,) for r in part.regions]
+    total, count = np.zeros(canvas.shape[:2], np.float32), np.zeros(canvas.shape[:2], np.float32)
     for region in regions:
         left, top, right, bottom = _box(region, scale)
-        strength = min(0.6, abs(region.logit) / 6)
-        tint = np.array(ORANGE if region.logit > 0 else BLUE, np.float32)
-        part = canvas[top:bottom, left:right]
-        part[:] = (1 - strength) * part + strength * tint
-    image = Image.fromarray(canvas.astype(np.uint8))
+        total[top:bottom, left:right] += region.logit
+        count[top:bottom, left:right] += 1
+    mean = (total / np.maximum(count, 1))[..., None]
+    strength = np.minimum(DEEPEST, np.abs(mean) * STEP)
+    tint = np.where(mean > 0, np.array(ORANGE, np.float32), np.array(BLUE, np.float32))
+    image = Image.fromarray(((1 - strength) * canvas + strength * tint).astype(np.uint8))
     pen = ImageDraw.Draw(image)
     for region in regions:
         _sign(pen, _box(region, scale), region.logit > 0)

@@ -93,10 +93,12 @@ class Panel:
                 "of. Generators that they do not know can look the same.",
             )
         alarm = self._alarm(ratio, condition)
-        wrong = (
-            f" Of 1,000 real photographs about {alarm.per_1000:.0f} look as much so, of the worst kind measured "
-            f"{alarm.worst_per_1000:.0f}."
-            if alarm
-            else ""
-        )
+        wrong = _wrong(alarm) if alarm else ""
         return (f"The pixels are {band} more like generated pictures than like photographs.{wrong}",)
+
+
+def _wrong(alarm: Alarm) -> str:
+    if not alarm.worst_per_1000:  # a count that ended, not a rate of nought
+        return " None of the real photographs that were counted looks as much so."
+    about = f"about {alarm.per_1000:.0f} look" if alarm.per_1000 >= 1.5 else "hardly one looks"
+    return f" Of 1,000 real photographs {about} as much so, of the worst kind measured {alarm.worst_per_1000:.0f}."

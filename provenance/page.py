@@ -277,6 +277,8 @@ def _weight(report: Report) -> Iterator[str]:
     )
     if score.false_alarms_per_1000 is None:
         yield "How often like files would wrongly get such a score has not been measured."
+    elif not score.false_alarms_per_1000:
+        yield "None of the files of the calibration wrongly got such a score; how rare that is, they cannot tell."
     else:
         condition = score.calibration.get("condition", "files of the calibration set")
         yield (
