@@ -151,5 +151,5 @@ def _sized(model: str, side: int) -> dict[str, int]:
 def _lacking(library: str, error: ImportError) -> ConfigurationError:
     return ConfigurationError(
         f"this network is built by {library}, which is not installed: {error}",
-        hint=f"pip install 'assay[torch]' {library}",
+        hint="pip install 'assay[backbones]'",
     )
