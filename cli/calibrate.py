@@ -104,6 +104,11 @@ def calibrate(
         emit({**_document(found, base), "unread": len(unread), "panel": str(own)})
     else:
         _show(found, base)
+        if found.has_more_alarms:
+            talk(
+                ctx,
+                "note: more false alarms than by the shipped lines: more sources make this surer, --reset goes back",
+            )
         talk(ctx, f"wrote {own}; 'assay detect calibrate --reset' takes it back")
     if unread:
         ctx.exit(UNREADABLE)
@@ -179,6 +184,7 @@ def _document(found: Calibrated, base: Fusion) -> dict[str, Any]:
         },
         "real_sources": dict(found.real_sources),
         "alarms": [asdict(alarm) for alarm in fusion.alarms],
+        "has_more_alarms": found.has_more_alarms,
         "sources": [_row(row) for row in found.rows],
     }
 

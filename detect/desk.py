@@ -50,6 +50,11 @@ class Calibrated:
     rows: tuple[Row, ...]
     real_sources: Mapping[str, int]
 
+    @property
+    def has_more_alarms(self) -> bool:
+        """Whether the new lines raise more false alarms than the old, on the mean of sources, at some band."""
+        return any(sum(r.after[b] for r in self.rows) > sum(r.before[b] for r in self.rows) for b, _ in BANDS)
+
 
 @dataclass(frozen=True, slots=True)
 class _Said:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: published networks cannot be read")
 pytest.importorskip("safetensors", reason="safetensors is not installed: weights cannot be kept")
 
+from assay.cli import convert  # noqa: E402
+from assay.detect.calibrate import Line  # noqa: E402
+from assay.detect.fuse import Fusion  # noqa: E402
 from assay.detect.networks.export import TOLERANCE, example  # noqa: E402
 from assay.detect.networks.published import PUBLISHED, restore  # noqa: E402
 from assay.detect.networks.registry import build  # noqa: E402
+from assay.detect.panels import write_fusion  # noqa: E402
 from assay.detect.runtime import Session  # noqa: E402
 from assay.detect.store import Store, read_card  # noqa: E402
 
+PHOTO = Path(convert.__file__).with_name("data") / "photo.jpg"
 TINY_CLIP = {"width": 32, "depth": 2, "heads": 2, "patch": 8, "side": 32}
 
 
@@ -58,7 +64,7 @@ def test_npr_from_its_checkpoint_to_a_model_that_answers(terminal, desk):
     assert (row["name"], row["format"], row["licence"], row["family"]) == ("npr", "onnx", "MIT", "residual")
     assert "weighs nothing" in answer.err
     shown = terminal("models", "show", "npr").out
-    assert "chuangchuangtan/NPR-DeepfakeDetection" in " ".join(shown.split())
+    assert "Tan et al., CVPR 2024" in shown
     assert "difference of logits" in shown
     model = Store(desk.workspace.home / "models").verify("npr")
     (figure,) = model.card.measured
@@ -81,6 +87,19 @@ def test_tensors_are_kept_where_they_are_asked_for(terminal, desk):
     assert terminal(*arguments, "--into", desk.folder / "made", expect=None).code == 2
     terminal("models", "add", desk.folder / "made")
     assert "ok" in terminal("models", "verify", "ours").out
+
+
+def test_a_picture_is_scanned_by_tensors(terminal, desk):
+    """Pictures are decoded in children of this process, and torch is asked after that."""
+    file, _ = npr(desk.folder)
+    terminal("models", "convert", "npr", file, "--licence", "MIT", "--safetensors")
+    line = Line(0.01, 0.0, 0.7, 4, 4, 80)
+    fusion = Fusion("by hand", {"npr": 1.0}, 0.0, {"small": line, "fine": line}, ())
+    write_fusion(desk.workspace.home / "models" / "panel.json", fusion)
+    (row,) = map(json.loads, terminal("detect", "scan", PHOTO, "--json").out.splitlines())
+    assert row["status"] == "ok"
+    again = json.loads(terminal("detect", "scan", PHOTO, "--json").out)
+    assert again["score"] == row["score"] != 0.5
 
 
 def test_what_cannot_be_converted_is_said(terminal, desk):

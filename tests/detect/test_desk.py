@@ -74,6 +74,7 @@ def test_an_archive_that_looks_generated_no_longer_does(base):
     assert after < 0.5 * before
     assert all(row.weighed_after == row.copies == 40 for row in found.rows)
     assert found.fusion.alarm(0.3).per_1000 == pytest.approx(after)
+    assert not found.has_more_alarms
     assert found.fusion.weights == base.weights
     assert found.fusion.lines["fine"].real_sources == 12
     assert found.fusion.lines["fine"].bound == pytest.approx(np.log10(13))
@@ -92,6 +93,14 @@ def test_false_alarms_are_counted_by_lines_that_did_not_know_the_source(base):
     assert odd.after[0.3] > knowing
     assert found.fusion.alarm(0.3).worst_source == "odd"
     assert found.fusion.alarm(0.3).worst_per_1000 == pytest.approx(odd.after[0.3])
+
+
+def test_an_archive_that_looks_more_real_gets_more_alarms_and_is_told_so(base):
+    """The same scores now tell more for generated: that costs false alarms, which are counted and said."""
+    found = calibrated(drawn(12, 40, -1.0, seed=5), base, "desk", {"good": SHA["good"]})
+    before, after = (sum(getattr(row, side)[0.3] for row in found.rows) for side in ("before", "after"))
+    assert after > before
+    assert found.has_more_alarms
 
 
 def test_what_is_kept_of_generated_pictures_stands_for_all_of_them(base):
