@@ -12,6 +12,7 @@ detect = LazyGroup(
         "explain": ("assay.cli.scan:explain", "Say why: crops, and families of statistics."),
         "train": ("assay.cli.train:train", "Train a detector from a recipe and an index of pictures."),
         "calibrate": ("assay.cli.calibrate:calibrate", "Make false alarms those of your own archive."),
+        "fuse": ("assay.cli.fuse:fuse", "Weigh several trainings as one panel."),
         "evaluate": ("assay.cli.evaluate:evaluate", "Measure detectors on pictures of known origin."),
     },
 )

@@ -44,7 +44,8 @@ class Line:
     def log10(self, logit: float) -> float:
         """Return log10 P(evidence | synthetic) / P(evidence | authentic)."""
         value = (self.slope * logit + self.intercept) / math.log(10)
-        return max(-self.bound, min(self.bound, value))
+        # A smooth bound keeps the order of strong opinions.
+        return self.bound * math.tanh(value / self.bound)
 
 
 def fitted(

@@ -19,6 +19,9 @@ FLAT = 1.5
 WHITE = 0.4
 """Share of samples at 0 or 255 above which a crop says nothing."""
 
+VIEW = 288
+"""Longer side in pixels of a picture as seen small."""
+
 Crops = NDArray[np.uint8]
 
 
@@ -69,14 +72,33 @@ def cut(picture: Samples, boxes: list[Box]) -> Crops:
     return np.stack([picture[b.top : b.top + b.height, b.left : b.left + b.width] for b in boxes])
 
 
-def reduced(picture: Samples, shorter: int) -> Samples:
-    """Return a picture whose shorter side has ``shorter`` pixels; as it is where it has no more."""
+def bounded(picture: Samples, longer: int) -> Samples:
+    """Return a picture whose longer side has at most ``longer`` pixels."""
     height, width = picture.shape[:2]
+    scale = longer / max(height, width)
+    return (
+        picture
+        if scale >= 1
+        else _resized(picture, max(1, round(height * scale)), max(1, round(width * scale)))
+    )
+
+
+def viewed(picture: Samples, shorter: int) -> Samples:
+    """Return a picture as seen small: its longer side at most VIEW, then its shorter one ``shorter`` if it has more.
+
+    Two steps, always the same ones, so that what is learned from stored views holds for pictures.
+    """
+    small = bounded(picture, VIEW)
+    height, width = small.shape[:2]
     scale = shorter / min(height, width)
     if scale >= 1:
-        return picture
-    size = (max(shorter, round(width * scale)), max(shorter, round(height * scale)))
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
+        return small
+    return _resized(small, max(shorter, round(height * scale)), max(shorter, round(width * scale)))
+
+
+def _resized(picture: Samples, height: int, width: int) -> Samples:
+    image = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(image)
 
 
 def equalised(crops: Crops, quality: int) -> Crops:

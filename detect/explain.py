@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field, replace
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from assay.detect.card import VECTORS
+from assay.detect.card import NATIVE, VECTORS
 from assay.detect.panel import Panel
-from assay.detect.statistics import names
+from assay.detect.vectors import named
 from assay.detect.witness import Network, Witness
 from assay.provenance.media import Picture
 from assay.provenance.opinion import Explanation, Opinion, Region, Spectrum
@@ -34,6 +33,7 @@ FAMILIES = {
     "spectrum": ("light ring", "light peak", "red-green ring", "red-green peak"),
     "noise": ("noise",),
     "blocks and sharpness": ("blocks", "saturation", "doubled"),
+    "colours": ("colour",),
 }
 """Families of statistics, by the beginnings of their numbers' names."""
 SENTENCES = {
@@ -43,13 +43,18 @@ SENTENCES = {
     "spectrum": "how strong fine and coarse detail are, and peaks in the spectrum",
     "noise": "the noise: how it is correlated, with itself, between colours, and with brightness",
     "blocks and sharpness": "traces of block coding, sharpness and saturation",
+    "colours": "its colours: which there are, how strong and how light",
 }
+WHOLE_PICTURE = "whole picture: "
+"""Begins the family of a detector that sees the picture as a whole, small."""
 SHARE = 0.25
 """Least change of the logit that is told."""
 MOST = 3
 """Most reasons told."""
 LONGEST = 640
 """Longer side of a drawing in pixels."""
+LARGE = 0.3
+"""Share of the picture from which a region says nothing of where."""
 COLOURS = 128
 """Colours of a drawing."""
 STEP, DEEPEST = 1 / 6, 0.6
@@ -87,9 +92,12 @@ def explained(panel: Panel, picture: Picture) -> Explanation:
         if witness.card.input.takes != VECTORS or not inputs:
             continue
         vectors = inputs[0]
-        spectrum = spectrum or _spectrum(vectors, witness.reference)
+        if witness.card.input.scale == NATIVE:
+            spectrum = spectrum or _spectrum(vectors, witness.reference)
         if witness.reference is not None:
-            shares |= _shares(witness, vectors, witness.reference)
+            weight = panel.fusion.weights[witness.card.name]
+            found = _shares(witness, vectors, witness.reference)
+            shares |= {family: weight * share for family, share in found.items()}
     return Explanation(opinion, _reasons(opinion, shares), shares, spectrum)
 
 
@@ -99,7 +107,7 @@ def drawn(picture: Picture, opinion: Opinion) -> bytes:
     scale = min(1.0, LONGEST / max(grey.size))
     size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
     canvas = np.asarray(grey.resize(size).convert("RGB"), np.float32)
-    regions = [r for part in opinion.parts or (opinion,) for r in part.regions]
+    regions = _local([r for part in opinion.parts or (opinion,) for r in part.regions], picture)
     total, count = np.zeros(canvas.shape[:2], np.float32), np.zeros(canvas.shape[:2], np.float32)
     for region in regions:
         left, top, right, bottom = _box(region, scale)
@@ -115,6 +123,13 @@ def drawn(picture: Picture, opinion: Opinion) -> bytes:
     memory = io.BytesIO()
     image.quantize(COLOURS).save(memory, "PNG")
     return memory.getvalue()
+
+
+def _local(regions: list[Region], picture: Picture) -> list[Region]:
+    """Return the regions that say where: not those of detectors that see the whole picture, if there are others."""
+    area = picture.pixels.shape[0] * picture.pixels.shape[1]
+    small = [r for r in regions if r.width * r.height < area * LARGE]
+    return small or regions
 
 
 def _box(region: Region, scale: float) -> tuple[int, int, int, int]:
@@ -136,7 +151,8 @@ def _sign(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], plus: bool) 
 
 def _spectrum(vectors: NDArray[np.float32], reference: NDArray[np.float32] | None) -> Spectrum:
     """Return the mean radial spectrum of the crops, beside that of the pictures in training where it is known."""
-    rings = [n for n, name in enumerate(_names()) if name.startswith(RINGS)]
+    names = named(NATIVE)
+    rings = [n for n, name in enumerate(names) if name.startswith(RINGS) and " of " not in name]
     # Ring n of so many begins at n of as many parts of half the sampling rate; the last is what lies beyond it.
     places = tuple((n + 1.5) / len(rings) / 2 for n in range(len(rings)))
     usual = () if reference is None else tuple((_DECIBELS * reference[rings]).tolist())
@@ -147,17 +163,16 @@ def _spectrum(vectors: NDArray[np.float32], reference: NDArray[np.float32] | Non
 def _shares(witness: Witness, vectors: NDArray[np.float32], neutral: NDArray[np.float32]) -> dict[str, float]:
     whole = float(witness.network.run(vectors).mean())
     found: dict[str, float] = {}
+    scale = witness.card.input.scale
     for family, beginnings in FAMILIES.items():
-        mine = np.array([name.startswith(beginnings) for name in _names()])
+        mine = np.array([name.startswith(beginnings) for name in named(scale)])
+        if not mine.any():
+            continue
         changed = vectors.copy()
         changed[:, mine] = neutral[mine]
-        found[family] = whole - float(witness.network.run(changed).mean())
+        told = family if scale == NATIVE else WHOLE_PICTURE + family
+        found[told] = whole - float(witness.network.run(changed).mean())
     return found
-
-
-@cache
-def _names() -> tuple[str, ...]:
-    return tuple(names())
 
 
 def _reasons(opinion: Opinion, shares: dict[str, float]) -> tuple[str, ...]:
@@ -167,5 +182,11 @@ def _reasons(opinion: Opinion, shares: dict[str, float]) -> tuple[str, ...]:
     towards = "generated pictures" if sign > 0 else "photographs"
     ranked = sorted(shares.items(), key=lambda pair: -sign * pair[1])
     return tuple(
-        f"Towards {towards}: {SENTENCES[name]}." for name, share in ranked[:MOST] if sign * share >= SHARE
+        f"Towards {towards}: {_sentence(name)}." for name, share in ranked[:MOST] if sign * share >= SHARE
     )
+
+
+def _sentence(family: str) -> str:
+    if family.startswith(WHOLE_PICTURE):
+        return f"in the picture as a whole, seen small, {SENTENCES[family.removeprefix(WHOLE_PICTURE)]}"
+    return SENTENCES[family]

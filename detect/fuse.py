@@ -19,8 +19,10 @@ from assay.detect.calibrate import CONDITIONS, FEWEST_SOURCES, Line, fitted
 
 RIDGE = 1e-3
 """Weight of the squared weights."""
-STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+STEPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4)
 """log10 likelihood ratios for synthetic at which false alarms are counted."""
+FEWEST_PICTURES = 20
+"""Opinions of one real source from which it can be the worst."""
 MOST_KEPT = 16
 """Fused logits kept of one synthetic source in one condition: of more, evenly spaced ones by rank stand for all."""
 
@@ -183,7 +185,9 @@ def counted(ratios: NDArray[np.float64], sources: Sequence[str]) -> tuple[Alarm,
     for step in STEPS:
         shares = {s: 1000 * float(np.mean(np.array(v) >= step)) for s, v in by_source.items()}
         if shares:
-            worst = max(shares, key=lambda s: shares[s])
+            # The worst of many small sources is the unluckiest: of fewer pictures a rate of one in twenty is unseen.
+            counts = {s: len(v) for s, v in by_source.items() if len(v) >= FEWEST_PICTURES}
+            worst = max(counts or shares, key=lambda s: shares[s])
             found.append(Alarm(step, float(np.mean(list(shares.values()))), shares[worst], worst))
     return tuple(found)
 

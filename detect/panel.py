@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from assay.detect.calibrate import Line
 from assay.detect.fuse import Alarm, Fusion, share
-from assay.detect.witness import Clock, Witness
+from assay.detect.witness import DISAGREEING, FEWEST_TO_DISAGREE, Clock, Witness
 from assay.provenance.media import Picture
 from assay.provenance.opinion import LEANS, Answered, Calibration, Opinion
 
@@ -36,7 +36,8 @@ class Panel:
         start = self.clock()
         parts = tuple(witness.examine(picture) for witness in self.witnesses)
         conditions = parts[0].conditions if parts else {}
-        spoke = {p.detector: p.logit for p in parts if p.answered is Answered.OK and p.logit is not None}
+        # A part that is uncalibrated, or whose crops disagree, has a logit all the same: the fusion has its own line.
+        spoke = {p.detector: p.logit for p in parts if p.logit is not None}
         logit = self.fusion.logit(spoke)
         line = self.fusion.lines.get(str(conditions.get("condition")))
         reason = ""
@@ -44,6 +45,8 @@ class Panel:
             reason = next((p.reason for p in parts if p.answered is not Answered.OK), "a detector is missing")
         elif line is None:
             reason = "not calibrated for such files"
+        elif all(p.reason == DISAGREEING for p in parts if len(p.regions) >= FEWEST_TO_DISAGREE):
+            reason = next((p.reason for p in parts if p.reason == DISAGREEING), "")
         if reason or logit is None or line is None:
             return Opinion(
                 self.name, self.version, Answered.NOT_APPLICABLE, reason=reason, conditions=conditions,

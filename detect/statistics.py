@@ -1,4 +1,4 @@
-"""Statistics of what is left when the content is taken away: residual co-occurrences, spectrum, noise.
+"""Statistics of what is left when the content is taken away, at three scales: co-occurrences, spectrum, noise.
 
 The families are those of steganalysis and camera forensics: truncated co-occurrences of high-pass residuals (SRM:
 Fridrich, Kodovsky 2012, IEEE TIFS 7(3); for generated pictures Nataraj et al. 2019), the radial power spectrum
@@ -8,7 +8,7 @@ Fridrich, Kodovsky 2012, IEEE TIFS 7(3); for generated pictures Nataraj et al. 2
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 
 import numpy as np
@@ -21,6 +21,8 @@ from assay.provenance.media import Samples
 
 TRUNCATED = 2
 """Residuals are cut off at this many steps either way."""
+SCALES = (1, 2, 4)
+"""Sides of the squares of pixels whose means are looked at."""
 STEPS = (1, 3)
 """Grey levels of one step: fine noise, and coarse."""
 RINGS = 24
@@ -45,19 +47,41 @@ _Plane = NDArray[np.int16]
 
 
 def describe(crops: Crops) -> Vector:
-    """Return one vector a crop, float32 (n, LENGTH), of uint8 (n, side, side, 3) crops, side at least 64."""
-    if not len(crops):
-        return np.zeros((0, len(names())), np.float32)
-    return np.stack([_describe(crop) for crop in crops])
+    """Return one vector a crop, float32 (n, LENGTH), of uint8 (n, side, side, 3) crops, side at least 64.
+
+    The numbers of the crop as it is come first, then those of its halves and quarters, whose pixels are means of
+    2x2 and 4x4: what encoders do to the finest detail they do not do to these.
+    """
+    return np.concatenate([describe_once(_pooled(crops, factor)) for factor in SCALES], 1)
 
 
 def names() -> list[str]:
     """Return what each number of a vector is, in the order of ``describe``."""
-    return [name for name, _ in _parts(np.zeros((64, 64, 3), np.uint8))]
+    return [name if factor == 1 else f"{name} of 1/{factor}" for factor in SCALES for name in names_once()]
 
 
-def _describe(crop: Samples) -> Vector:
-    return np.array([value for _, value in _parts(crop)], np.float32)
+def describe_once(crops: Crops) -> Vector:
+    """Return the numbers of crops at one scale, float32 (n, length), side at least 16."""
+    if not len(crops):
+        return np.zeros((0, len(names_once())), np.float32)
+    return np.stack([np.array([value for _, value in _parts(crop)], np.float32) for crop in crops])
+
+
+@cache
+def names_once() -> tuple[str, ...]:
+    """Return what each number of ``describe_once`` is."""
+    return tuple(name for name, _ in _parts(np.zeros((64, 64, 3), np.uint8)))
+
+
+def _pooled(crops: Crops, factor: int) -> Crops:
+    n, height, width, planes = crops.shape
+    if factor == 1:
+        return crops
+    tiles = crops[:, : height // factor * factor, : width // factor * factor].reshape(
+        n, height // factor, factor, width // factor, factor, planes
+    )
+    pooled: Crops = np.rint(tiles.mean((2, 4), dtype=np.float32)).astype(np.uint8)
+    return pooled
 
 
 def _parts(crop: Samples) -> list[tuple[str, float]]:

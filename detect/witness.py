@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.detect.card import CROPS, NATIVE, VECTORS, Card
-from assay.detect.crops import Box, Crops, cut, equalised, places, reduced, telling
+from assay.detect.crops import Box, Crops, cut, equalised, places, telling, viewed
 from assay.detect.gate import domain
-from assay.detect.statistics import describe
+from assay.detect.vectors import described
 from assay.provenance.media import Picture
 from assay.provenance.opinion import Answered, Opinion, Region
 
@@ -21,6 +21,11 @@ FEWEST_CROPS = 2
 """Crops with something to tell below which a detector is silent, unless the picture has room for one only."""
 DISAGREE = 0.75
 """Half the distance of the crops' quartiles, over their mean, above which the crops disagree."""
+
+FEWEST_TO_DISAGREE = 4
+"""Crops that can disagree."""
+DISAGREEING = "its crops disagree"
+"""Reason of a detector whose crops contradict each other."""
 
 Clock = Callable[[], float]
 """Seconds from any start."""
@@ -56,7 +61,7 @@ class Witness:
             return self._silent(
                 f"too small: {wanted.least_side} pixels of the shorter side are needed", conditions, start
             )
-        pixels = picture.pixels if wanted.scale == NATIVE else reduced(picture.pixels, wanted.side)
+        pixels = picture.pixels if wanted.scale == NATIVE else viewed(picture.pixels, wanted.side)
         boxes = places(pixels.shape[0], pixels.shape[1], wanted.side, wanted.crops)
         crops = cut(pixels, boxes)
         tells = telling(crops)
@@ -73,7 +78,7 @@ class Witness:
         if self.card.input.quality:
             crops = equalised(crops, self.card.input.quality)
         if self.card.input.takes == VECTORS:
-            return describe(crops)
+            return described(crops, self.card.input.scale)
         assert self.card.input.takes == CROPS
         return np.ascontiguousarray(crops.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
 
@@ -87,7 +92,7 @@ class Witness:
         if line is None:
             reason = "" if self.card.calibration is None else "not calibrated for such files"
         else:
-            reason = "its crops disagree" if disagree(line.slope * logits + line.intercept) else ""
+            reason = DISAGREEING if disagree(line.slope * logits + line.intercept) else ""
         weighs = line is not None and not reason
         ratio = line.log10(logit) if line is not None and weighs else None
         return Opinion(
@@ -118,7 +123,7 @@ class Witness:
 
 def disagree(ratios: NDArray[np.float64]) -> bool:
     """Say whether crops contradict each other: their quartiles lie on both sides of 0, far apart beside their mean."""
-    if len(ratios) < 4:
+    if len(ratios) < FEWEST_TO_DISAGREE:
         return False
     low, high = np.quantile(ratios, (0.25, 0.75))
     return bool(

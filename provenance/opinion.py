@@ -10,6 +10,8 @@ from typing import Any
 EMPTY: Mapping[str, Any] = {}
 LEANS = 0.3
 """log10 likelihood ratio, either way, from which an opinion leans."""
+MOST_OF_WORST = 50.0
+"""Of 1,000 real photographs of the worst source in calibration, most that may look as much like generated ones."""
 
 
 class Answered(StrEnum):
@@ -91,9 +93,15 @@ class Opinion:
 
     @property
     def leaning(self) -> str:
-        """Which way it leans: ``ai``, ``captured`` or ``none``."""
+        """Which way it leans: ``ai``, ``captured`` or ``none``.
+
+        Never to ``ai`` where some kind of real photographs looks as much so more often than MOST_OF_WORST.
+        """
         ratio = self.llr or 0.0
-        return "ai" if ratio <= -LEANS else "captured" if ratio >= LEANS else "none"
+        worst = self.calibration.worst_per_1000 if self.calibration else None
+        if ratio <= -LEANS:
+            return "ai" if worst is None or worst <= MOST_OF_WORST else "none"
+        return "captured" if ratio >= LEANS else "none"
 
     def to_json(self) -> dict[str, object]:
         """Return the form used by ``assay detect scan --json`` and in reports (docs/formats/report.md)."""

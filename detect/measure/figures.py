@@ -16,7 +16,7 @@ from assay.detect.measure.collection import Sample
 from assay.detect.measure.metrics import Floats, Indices, probability
 from assay.detect.measure.run import Answer, Result
 from assay.detect.measure.speed import Speed
-from assay.provenance.opinion import LEANS, Answered
+from assay.provenance.opinion import Answered
 
 COVERAGE = 0.3
 """Share of all files that are decided where the error among the decided is stated."""
@@ -105,12 +105,12 @@ class Column:
     @cached_property
     def ai(self) -> Mask:
         """Which files lean to synthetic."""
-        return np.nan_to_num(self.llr) <= -LEANS
+        return np.array([a.leaning == "ai" for a in self.answers], np.bool_)
 
     @cached_property
     def captured(self) -> Mask:
         """Which files lean to authentic."""
-        return np.nan_to_num(self.llr) >= LEANS
+        return np.array([a.leaning == "captured" for a in self.answers], np.bool_)
 
     def silences(self) -> dict[str, int]:
         """Return how many files were not answered, by reason, the most frequent first.

@@ -40,6 +40,7 @@ class Answer:
     score: float | None
     llr: float | None
     ms: float
+    leaning: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def asked(witness: Witness, picture: Picture) -> Answer:
     score = _share(said.logit) if said.score is None else said.score
     if score is None or not math.isfinite(score) or not math.isfinite(said.llr or 0.0):
         return Answer(Answered.ERROR, "its score is no number", None, None, ms)
-    return Answer(Answered.OK, "", score, said.llr, ms)
+    return Answer(Answered.OK, "", score, said.llr, ms, said.leaning)
 
 
 def _share(logit: float | None) -> float | None:

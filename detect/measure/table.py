@@ -10,7 +10,7 @@ from typing import Any
 from assay.detect.measure import aims
 from assay.detect.measure.figures import COVERAGE, FALSE_ALARMS, FIGURES, Findings, Group, Rate, Value
 from assay.detect.measure.metrics import ROUNDS
-from assay.provenance.opinion import LEANS
+from assay.provenance.opinion import LEANS, MOST_OF_WORST
 
 DOCUMENT = "assay.detector-evaluation/v1"
 """What the JSON calls itself."""
@@ -103,7 +103,8 @@ def _alarms(found: Findings) -> Table:
                 rows.append((title, group.name, *cells))
     head, *others = _header("", _weighing(found))
     note = (
-        f"Leaning: a log10 likelihood ratio of at most -{LEANS:g}. In brackets: the 95 % interval (Wilson)."
+        f"Leaning: a log10 likelihood ratio of at most -{LEANS:g}, which no source of real photographs in "
+        f"calibration reached in more than {MOST_OF_WORST:.0f} of 1,000. In brackets: the 95 % interval (Wilson)."
     )
     title = "False alarms in %: real files that lean to synthetic"
     return Table(title, (head, "real pictures", *others), tuple(rows), (note,))

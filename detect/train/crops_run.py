@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.detect.card import CROPS, NATIVE, WHOLE, Input
-from assay.detect.crops import Crops, cut, encoded, equalised, places, reduced
+from assay.detect.crops import Crops, equalised
 from assay.detect.networks.blocks import Ensemble, Witness
 from assay.detect.networks.export import export
 from assay.detect.train.cuttings import Cuttings, gathered
@@ -19,15 +19,12 @@ from assay.detect.train.data import Item, weights
 from assay.detect.train.folds import folds
 from assay.detect.train.loop import Lesson, drilled, logits
 from assay.detect.train.recipe import Recipe
+from assay.detect.train.standard import SQUARES, heard
 from assay.detect.train.way import STANDARD, Tell, Told, Way
 from assay.provenance.errors import UsageError
 
-HEARD = 4
-"""Most cuttings of a picture that are heard after each standard journey."""
 LOOKED = 6
 """Most crops of a picture that the finished detector looks at."""
-SQUARES = 2
-"""Most squares of a whole picture that it looks at."""
 
 
 class CropWay(Way):
@@ -42,9 +39,9 @@ class CropWay(Way):
     def gather(
         self, items: Sequence[Item], into: Path, jobs: int, tell: Callable[[int], None]
     ) -> tuple[NDArray[np.bool_], NDArray[np.uint64]]:
-        """Cut all pictures; a picture smaller than a cutting has none."""
+        """Cut all pictures."""
         self._cuttings = gathered(items, self.recipe.cut, into / "cuttings", jobs, tell)
-        return self._cuttings.counts > 0, self._cuttings.hashes
+        return self._cuttings.usable(self.recipe.drill.draw.scale), self._cuttings.hashes
 
     def train(self, items: Sequence[Item], chosen: NDArray[np.intp], into: Path, tell: Tell) -> Told:
         """Train a network a fold and hear it on the sources of that fold."""
@@ -52,6 +49,7 @@ class CropWay(Way):
             raise UsageError("nothing was gathered to train on")
         recipe, cuttings = self.recipe, self._cuttings.of(chosen)
         number = folds(items, recipe.folds, recipe.seed)
+        draw = recipe.drill.draw
         fake, each = np.array([item.fake for item in items]), weights(items)
         said, members = np.full((len(items), len(STANDARD)), np.nan), []
         for fold in range(recipe.folds):
@@ -62,9 +60,13 @@ class CropWay(Way):
             network = drilled(recipe.architecture, recipe.settings, lesson, drill, checkpoint, told)
             members.append(network)
             for item in np.flatnonzero(number == fold).tolist():
-                said[item] = [float(logits(network, c).mean()) for c in heard(cuttings, item, recipe)]
+                said[item] = [self._said(network, c) for c in heard(cuttings, item, self._side, draw.scale)]
         self._members = tuple(members)
         return Told(said, number)
+
+    def _said(self, network: Witness, crops: Crops) -> float:
+        quality = self.recipe.drill.draw.quality
+        return float(logits(network, equalised(crops, quality) if quality else crops).mean())
 
     def export(self, path: Path) -> None:
         """Write all networks as one."""
@@ -93,27 +95,6 @@ class CropWay(Way):
     def settings(self) -> dict[str, bool | float | str]:
         """Return the network's own settings, and how many are averaged."""
         return {**self.recipe.settings, "members": len(self._members)}
-
-
-def heard(cuttings: Cuttings, item: int, recipe: Recipe) -> list[Crops]:
-    """Return what a network is given of one picture after each standard journey, in their order."""
-    draw = recipe.drill.draw
-    if draw.scale == WHOLE:
-        small = reduced(cuttings.view(item), draw.side)
-        squares = cut(small, places(small.shape[0], small.shape[1], draw.side, SQUARES))
-        found = [squares, *(_encoded(squares, journey) for journey in list(STANDARD)[1:])]
-    else:
-        every = cuttings.all(item)
-        middle = len(every) // 2 if len(every) > 1 else 1
-        own, shared = every[:middle][:HEARD], every[middle if len(every) > 1 else 0 :][:HEARD]
-        found = [own, *(_encoded(shared, journey) for journey in list(STANDARD)[1:])]
-    return [equalised(crops, draw.quality) if draw.quality else crops for crops in found]
-
-
-def _encoded(crops: Crops, journey: str) -> Crops:
-    for encoder, quality in STANDARD[journey].passes:
-        crops = np.stack([encoded(crop, encoder, quality) for crop in crops])
-    return crops
 
 
 def _told(tell: Tell, fold: int, folds: int, steps: int, step: int, loss: float) -> None:

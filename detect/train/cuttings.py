@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from assay.detect.crops import Box, Crops, cut, telling
+from assay.detect.card import NATIVE
+from assay.detect.crops import VIEW, Box, Crops, bounded, cut, telling
 from assay.detect.train.augment import MOST_SIDE, Rng
 from assay.detect.train.data import Item, difference_hash, load
 from assay.provenance.files.atomic import atomic_output
@@ -30,8 +30,6 @@ EACH = 4
 """Cuttings at each of the two sizes."""
 SHARED = 1024
 """Longer side in pixels to which pictures are brought before they are shared, for the second half of the cuttings."""
-VIEW = 288
-"""Longer side in pixels of the view of the whole picture."""
 TRIES = 4
 """Places tried for each cutting that has something to tell."""
 
@@ -62,6 +60,10 @@ class Cuttings:
         """Return the cuttings of some items, given by their numbers."""
         paths = tuple(self.paths[n] for n in items.tolist())
         return Cuttings(paths, self.counts[items], self.hashes[items])
+
+    def usable(self, scale: str) -> NDArray[np.bool_]:
+        """Say which pictures can be learned from at a card's scale: as a whole every one that could be read."""
+        return self.counts > 0 if scale == NATIVE else self.hashes != 0
 
     def one(self, item: int, number: int) -> Samples:
         """Return one cutting of a picture, uint8 (side, side, 3)."""
@@ -99,6 +101,14 @@ def gathered(
     return Cuttings(tuple(paths), np.array(counts, np.intp), np.array(hashes, np.uint64))
 
 
+def read_cuttings(path: Path) -> Cuttings:
+    """Return the cuttings of one picture, by the path that ``gathered`` gave them."""
+    with np.load(_beside(path), allow_pickle=False) as kept:
+        hashed = kept["hash"]
+    count = len(np.load(path, mmap_mode="r", allow_pickle=False))
+    return Cuttings((path,), np.array([count]), np.array([hashed], np.uint64))
+
+
 def _beside(path: Path) -> Path:
     return path.with_suffix(".npz")
 
@@ -107,9 +117,8 @@ def _kept(item: Item, plan: Cut, cache: Path) -> tuple[Path, int, np.uint64]:
     name = hashlib.sha256(str(item.path).encode()).hexdigest()[:8]
     path = cache / f"{plan.digest}-{item.seed:08x}-{name}.npy"
     if path.exists():
-        with np.load(_beside(path), allow_pickle=False) as kept:
-            hashed = kept["hash"][()]
-        return path, len(np.load(path, mmap_mode="r", allow_pickle=False)), hashed
+        kept = read_cuttings(path)
+        return path, int(kept.counts[0]), kept.hashes[0]
     picture = load(item.path)
     crops, view, hashed = (
         np.zeros((0, plan.side, plan.side, 3), np.uint8),
@@ -118,7 +127,8 @@ def _kept(item: Item, plan: Cut, cache: Path) -> tuple[Path, int, np.uint64]:
     )
     if picture is not None:
         crops = _cut(picture, plan, np.random.default_rng((plan.seed, item.seed)))
-        view, hashed = _reduced(picture, VIEW), difference_hash(picture)
+        # No picture's hash is 0 here: that says that a file could not be read.
+        view, hashed = bounded(picture, VIEW), max(difference_hash(picture), np.uint64(1))
     with atomic_output(_beside(path), overwrite=True) as file:
         np.savez(file, allow_pickle=False, view=view, hash=hashed)
     with atomic_output(path, overwrite=True) as file:
@@ -127,17 +137,8 @@ def _kept(item: Item, plan: Cut, cache: Path) -> tuple[Path, int, np.uint64]:
 
 
 def _cut(picture: Samples, plan: Cut, rng: Rng) -> Crops:
-    found = [_drawn(_reduced(picture, most), plan, rng) for most in (MOST_SIDE, SHARED)]
+    found = [_drawn(bounded(picture, most), plan, rng) for most in (MOST_SIDE, SHARED)]
     return np.concatenate(found)
-
-
-def _reduced(picture: Samples, most: int) -> Samples:
-    height, width = picture.shape[:2]
-    scale = most / max(height, width)
-    if scale >= 1:
-        return picture
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
 def _drawn(picture: Samples, plan: Cut, rng: Rng) -> Crops:

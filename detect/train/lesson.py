@@ -85,7 +85,7 @@ def travelled(cutting: Samples, draw: Draw, rng: Rng) -> Samples:
     return encoded(end, "JPEG", draw.quality) if draw.quality else end
 
 
-def viewed(view: Samples, draw: Draw, rng: Rng) -> Samples:
+def seen(view: Samples, draw: Draw, rng: Rng) -> Samples:
     """Return one square of a view after a journey: most of its shorter side, mirrored, lighter or darker."""
     height, width = view.shape[:2]
     side = max(1, round(min(height, width) * rng.uniform(0.7, 1.0)))
@@ -131,7 +131,7 @@ def batches(
             item = int(rng.choice(len(chance), p=chance))
             number, way = int(rng.integers(cuttings.counts[item])), int(rng.integers(1 << 31))
             if draw.scale == WHOLE:
-                crops.append(viewed(cuttings.view(item), draw, np.random.default_rng(way)))
+                crops.append(seen(cuttings.view(item), draw, np.random.default_rng(way)))
                 labels.append(float(fake[item]))
                 continue
             crops.append(travelled(cuttings.one(item, number), draw, np.random.default_rng(way)))

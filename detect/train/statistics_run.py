@@ -10,37 +10,40 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.detect.card import VECTORS, Input
-from assay.detect.statistics import Vector, names
+from assay.detect.card import NATIVE, VECTORS, Input
+from assay.detect.statistics import Vector
+from assay.detect.train.cuttings import gathered
 from assay.detect.train.data import Item, weights
 from assay.detect.train.export import export_judges
 from assay.detect.train.folds import folds
 from assay.detect.train.judge import Bench, Judge, taught
 from assay.detect.train.recipe import Recipe
-from assay.detect.train.vectors import Vectors, gathered
+from assay.detect.train.standard import SQUARES
+from assay.detect.train.vectors import Vectors, vectors_of
 from assay.detect.train.way import STANDARD, Tell, Told, Way
+from assay.detect.vectors import named
 from assay.provenance.errors import UsageError
 
-CROPS = 9
+CROPS = 6
 """Most crops of a picture that the finished detector looks at."""
 
 
 class StatisticsWay(Way):
     """Pictures become vectors; judges learn from these; what they say is the mean over a picture's crops."""
 
-    family = "statistics"
-
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        self.family = "statistics" if recipe.vectors.scale == NATIVE else "view"
         self._vectors: Vectors | None = None
         self._judges: tuple[Judge, ...] = ()
 
     def gather(
         self, items: Sequence[Item], into: Path, jobs: int, tell: Callable[[int], None]
     ) -> tuple[NDArray[np.bool_], NDArray[np.uint64]]:
-        """Describe all pictures' crops; one without any that has something to tell is left out."""
-        self._vectors, hashes = gathered(items, self.recipe.vectors, into / "vectors", jobs, tell)
-        return np.bincount(self._vectors.item, minlength=len(items)) > 0, hashes
+        """Cut all pictures and describe their crops; one without any that has something to tell is left out."""
+        cuttings = gathered(items, self.recipe.cut, into / "cuttings", jobs, tell)
+        self._vectors = vectors_of(cuttings, self.recipe.vectors, into / "vectors", jobs, tell)
+        return np.bincount(self._vectors.item, minlength=len(items)) > 0, cuttings.hashes
 
     def train(self, items: Sequence[Item], chosen: NDArray[np.intp], into: Path, tell: Tell) -> Told:
         """Train one judge a fold on the sources of the other folds."""
@@ -76,9 +79,11 @@ class StatisticsWay(Way):
         export_judges(Bench(self._judges), path)
 
     def input(self) -> Input:
-        """Return vectors of crops at the picture's own scale."""
+        """Return vectors of crops at the picture's own scale, or of squares of the whole of it."""
         plan = self.recipe.vectors
-        return Input(VECTORS, plan.side, CROPS, plan.side, length=len(names()), quality=plan.quality)
+        most = CROPS if plan.scale == NATIVE else SQUARES
+        length = len(named(plan.scale))
+        return Input(VECTORS, plan.side, most, plan.side, plan.scale, length, plan.quality)
 
     def settings(self) -> dict[str, bool | float | str]:
         """Return the judges' width and how many there are."""

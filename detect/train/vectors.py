@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,47 +13,47 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.detect.crops import Box, Crops, cut, equalised, places, telling
-from assay.detect.statistics import Vector, describe
-from assay.detect.train.augment import Journey, Rng
-from assay.detect.train.data import Item, difference_hash, load
-from assay.detect.train.way import STANDARD
+from assay.detect.card import NATIVE
+from assay.detect.crops import Crops, equalised
+from assay.detect.statistics import Vector
+from assay.detect.train.cuttings import Cuttings, read_cuttings
+from assay.detect.train.lesson import Draw, seen, travelled
+from assay.detect.train.standard import heard
+from assay.detect.vectors import described, named
 from assay.provenance.files.atomic import atomic_output
-from assay.provenance.media import Samples
 
-SIDE = 192
+SIDE = 256
 """Side in pixels of the crops that are described."""
-EACH = 4
-"""Crops of one picture after one journey."""
-JOURNEYS = 1
-"""Drawn journeys of one picture, beside those of ``STANDARD``."""
+DRAWN = 160
+"""Side in pixels of crops that made a drawn journey: a cutting leaves room for no more after it was reduced."""
+SHARPEST = 1
+"""Version of the numbers: others make other files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How vectors are made; what was made by another plan is made again.
 
-    Where ``quality`` is not 0, each crop goes through a JPEG of that quality before it is described.
+    ``scale`` is that of the card's input; each crop goes through a JPEG of ``quality`` before it is described unless
+    that is 0; ``journeys`` are drawn beside the standard ones.
     """
 
     side: int = SIDE
-    crops: int = EACH
-    journeys: int = JOURNEYS
-    quality: int = 0
+    journeys: int = 2
+    quality: int = 90
+    scale: str = NATIVE
     seed: int = 0
 
     @property
     def digest(self) -> str:
         """Eight hexadecimal digits that change with the plan."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:8]
+        text = json.dumps([asdict(self), DRAWN, len(named(self.scale)), SHARPEST])
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Vectors (n, LENGTH) of crops, the number of the item and of the journey that each is of.
-
-    Journeys 0 … 2 are the ``STANDARD`` ones, whose crops are those that ``assay.detect.crops.places`` gives.
-    """
+    """Vectors (n, LENGTH) of crops, the number of the item and of the journey that each is of: standard ones first."""
 
     values: Vector
     item: NDArray[np.intp]
@@ -67,73 +67,49 @@ class Vectors:
         return Vectors(self.values[mine], number[self.item[mine]], self.journey[mine])
 
 
-def gathered(
-    items: Sequence[Item], plan: Plan, cache: Path, jobs: int, tell: Callable[[int], None]
-) -> tuple[Vectors, NDArray[np.uint64]]:
-    """Return the vectors and the difference hash of all items, from the cache where they are there.
-
-    ``tell`` is told each item's number. What cannot be read, or is too small, has no vectors.
-    """
+def vectors_of(
+    cuttings: Cuttings, plan: Plan, cache: Path, jobs: int, tell: Callable[[int], None]
+) -> Vectors:
+    """Return the vectors of all pictures, from the cache where they are there; ``tell`` is told each one's number."""
     cache.mkdir(parents=True, exist_ok=True)
-    values, owners, journeys, hashes = [], [], [], []
+    values, owners, journeys = [], [], []
     with ProcessPoolExecutor(jobs) as pool:
-        for number, (hashed, found) in enumerate(
-            pool.map(partial(_kept, plan=plan, cache=cache), items, chunksize=4)
-        ):
-            hashes.append(hashed)
+        work = partial(_kept, plan=plan, cache=cache)
+        for number, found in enumerate(pool.map(work, cuttings.paths, chunksize=4)):
             for journey, part in enumerate(found):
                 values.append(part)
                 owners.append(np.full(len(part), number))
                 journeys.append(np.full(len(part), journey))
             tell(number)
-    every = Vectors(np.concatenate(values), np.concatenate(owners), np.concatenate(journeys))
-    return every, np.array(hashes, np.uint64)
+    return Vectors(np.concatenate(values), np.concatenate(owners), np.concatenate(journeys))
 
 
-def _kept(item: Item, plan: Plan, cache: Path) -> tuple[np.uint64, list[Vector]]:
-    count = len(STANDARD) + plan.journeys
-    place = (
-        cache / f"{plan.digest}-{item.seed:08x}-{hashlib.sha256(str(item.path).encode()).hexdigest()[:8]}.npz"
-    )
+def _kept(path: Path, plan: Plan, cache: Path) -> list[Vector]:
+    place = cache / f"{plan.digest}-{path.stem}.npz"
     if place.exists():
         with np.load(place, allow_pickle=False) as kept:
-            return kept["hash"][()], [kept[f"journey{n}"] for n in range(count)]
-    picture = load(item.path)
-    hashed = difference_hash(picture) if picture is not None else np.uint64(0)
-    found = (
-        list(_made(picture, plan, np.random.default_rng((plan.seed, item.seed))))
-        if picture is not None
-        else []
-    )
-    found += [describe(np.zeros((0, plan.side, plan.side, 3), np.uint8))] * (count - len(found))
-    with atomic_output(place) as file:
-        np.savez(file, allow_pickle=False, hash=hashed, **{f"journey{n}": v for n, v in enumerate(found)})
-    return hashed, found
+            return [kept[f"journey{n}"] for n in range(len(kept.files))]
+    found = [described(crops, plan.scale) for crops in _crops(path, plan)]
+    with atomic_output(place, overwrite=True) as file:
+        np.savez(file, allow_pickle=False, **{f"journey{n}": v for n, v in enumerate(found)})
+    return found
 
 
-def _made(picture: Samples, plan: Plan, rng: Rng) -> Iterator[Vector]:
-    for journey in STANDARD.values():
-        end = journey.travelled(picture)
-        boxes = places(end.shape[0], end.shape[1], plan.side, plan.crops)
-        crops = cut(end, boxes) if boxes else np.zeros((0, plan.side, plan.side, 3), np.uint8)
-        yield _described(crops[telling(crops)], plan)
-    least = min(1.0, max(0.3, 1.3 * plan.side / min(picture.shape[:2])))
-    for _ in range(plan.journeys):
-        yield _described(drawn(Journey.drawn(rng, least).travelled(picture), plan, rng), plan)
-
-
-def _described(crops: Crops, plan: Plan) -> Vector:
-    return describe(equalised(crops, plan.quality) if plan.quality else crops)
-
-
-def drawn(picture: Samples, plan: Plan, rng: Rng) -> NDArray[np.uint8]:
-    """Return crops at random places that have something to tell, uint8 (0 … crops, side, side, 3)."""
-    height, width = picture.shape[:2]
-    if min(height, width) < plan.side:
-        return np.zeros((0, plan.side, plan.side, 3), np.uint8)
-    corners = [
-        (int(rng.integers(0, width - plan.side + 1)), int(rng.integers(0, height - plan.side + 1)))
-        for _ in range(2 * plan.crops)
-    ]
-    crops = cut(picture, [Box(left, top, plan.side, plan.side) for left, top in corners])
-    return crops[telling(crops)][: plan.crops]
+def _crops(path: Path, plan: Plan) -> list[Crops]:
+    """Return the crops of one picture after each journey, the equaliser passed."""
+    one = read_cuttings(path)
+    found = heard(one, 0, plan.side, plan.scale)
+    if plan.quality:
+        found = [equalised(crops, plan.quality) for crops in found]
+    local = plan.scale == NATIVE
+    raw = 0.2 if local else 0.7
+    draw = Draw(DRAWN if local else plan.side, raw=raw, quality=plan.quality, light=0.0, scale=plan.scale)
+    rng = np.random.default_rng((plan.seed, int(path.stem.rsplit("-", 1)[-1], 16)))
+    every = one.all(0) if local else None
+    for _ in range(plan.journeys if len(found[0]) else 0):
+        if every is None:
+            found.append(seen(one.view(0), draw, rng)[None])
+        else:
+            chosen = rng.choice(len(every), min(2, len(every)), replace=False)
+            found.append(np.stack([travelled(every[n], draw, rng) for n in chosen]))
+    return found

@@ -27,8 +27,7 @@ name = "tiny"
 architecture = "statistics"
 folds = 3
 [vectors]
-side = 96
-crops = 2
+journeys = 1
 [course]
 steps = 120
 batch = 64
