@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from assay.detect.crops import cut, places, telling
 from assay.detect.measure.metrics import auc
 from assay.detect.networks.autoencoder import KINDS, Autoencoder
-from assay.detect.statistics import describe
+from assay.detect.statistics import describe, names
+from assay.detect.train.augment import STANDARD
 from assay.detect.train.data import Item, allowed, capped, load, read_index, weights
 from assay.detect.train.folds import folds
 from assay.detect.train.judge import Course, taught
 from assay.detect.train.reconstruct import read_autoencoders
 from assay.detect.train.vectors import SIDE
-from assay.detect.train.way import STANDARD
 from assay.provenance.media import Samples
 
 RINGS = 6
@@ -97,7 +97,9 @@ def rings(one: Samples, other: Samples) -> list[float]:
 
 def examined(item: Item, autoencoders: Mapping[str, Autoencoder], cache: Path) -> dict[str, Floats] | None:
     """Return errors and statistics of the middle crop by journey, None where there is none that tells anything."""
-    place = cache / f"{hashlib.sha256(str(item.path).encode()).hexdigest()[:16]}.npz"
+    # Other statistics are another examination.
+    told = f"{item.path} {names()}"
+    place = cache / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.npz"
     if not place.exists():
         found: dict[str, Floats] = {}
         picture = load(item.path)
@@ -249,7 +251,7 @@ def main() -> None:
     document: dict[str, object] = {"real": len(kept) - count, "generated": count}
     for title, how in (("logistic", logistic), ("network", network)):
         document[title] = compared(
-            kept, tables["statistics"], tables["errors"], how, f"706 statistics, {title}"
+            kept, tables["statistics"], tables["errors"], how, f"{len(names())} statistics, {title}"
         )
     if known is not None:
         logits = np.stack([known[str(item.path)] for item in kept])

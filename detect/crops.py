@@ -19,6 +19,8 @@ FLAT = 1.5
 WHITE = 0.4
 """Share of samples at 0 or 255 above which a crop says nothing."""
 
+FILTERS = ("lanczos", "bicubic", "bilinear")
+"""How pictures are resampled."""
 VIEW = 288
 """Longer side in pixels of a picture as seen small."""
 
@@ -79,7 +81,7 @@ def bounded(picture: Samples, longer: int) -> Samples:
     return (
         picture
         if scale >= 1
-        else _resized(picture, max(1, round(height * scale)), max(1, round(width * scale)))
+        else resized(picture, max(1, round(height * scale)), max(1, round(width * scale)))
     )
 
 
@@ -93,12 +95,13 @@ def viewed(picture: Samples, shorter: int) -> Samples:
     scale = shorter / min(height, width)
     if scale >= 1:
         return small
-    return _resized(small, max(shorter, round(height * scale)), max(shorter, round(width * scale)))
+    return resized(small, max(shorter, round(height * scale)), max(shorter, round(width * scale)))
 
 
-def _resized(picture: Samples, height: int, width: int) -> Samples:
-    image = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return np.asarray(image)
+def resized(picture: Samples, height: int, width: int, filter: str = FILTERS[0]) -> Samples:
+    """Return a picture at another size, by one of FILTERS."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize((width, height), Image.Resampling[filter.upper()], reducing_gap=3.0))
 
 
 def equalised(crops: Crops, quality: int) -> Crops:

@@ -66,9 +66,8 @@ HOMES = {
         "cli.histories",
         "detect.explain",
         "detect.measure.conditions",
-        "detect.train.augment",
+        "detect.crops",
         "detect.train.data",
-        "detect.train.vectors",
         "watermark.hallmark.canvas",
         "watermark.hallmark.hearing",
         "watermark.hallmark.write",
@@ -111,8 +110,10 @@ HOMES = {
     "google": {"detect.graph"},  # protobuf
     "safetensors": {"detect.tensors"},
     "torch": {
+        "detect.train.loop",
         "detect.measure.adversarial",
         "detect.measure.peers",
+        "detect.networks.autoencoder",
         "detect.networks.blocks",
         "detect.networks.cnn_lstm",
         "detect.networks.export",

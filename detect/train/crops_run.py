@@ -14,13 +14,14 @@ from assay.detect.card import CROPS, NATIVE, WHOLE, Input
 from assay.detect.crops import Crops, equalised
 from assay.detect.networks.blocks import Ensemble, Witness
 from assay.detect.networks.export import export
+from assay.detect.train.augment import STANDARD
 from assay.detect.train.cuttings import Cuttings, gathered
 from assay.detect.train.data import Item, weights
 from assay.detect.train.folds import folds
 from assay.detect.train.loop import Lesson, drilled, logits
 from assay.detect.train.recipe import Recipe
 from assay.detect.train.standard import SQUARES, heard
-from assay.detect.train.way import STANDARD, Tell, Told, Way
+from assay.detect.train.way import Tell, Told, Way
 from assay.provenance.errors import UsageError
 
 LOOKED = 6

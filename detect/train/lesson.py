@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from assay.detect.card import NATIVE, WHOLE
-from assay.detect.crops import Crops, encoded
+from assay.detect.crops import FILTERS, Crops, encoded, resized
 from assay.detect.train.augment import Rng
 from assay.detect.train.cuttings import Cuttings
 from assay.provenance.media import Samples
@@ -67,11 +66,7 @@ def travelled(cutting: Samples, draw: Draw, rng: Rng) -> Samples:
     crop = np.rot90(crop, int(rng.integers(4)))
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
-    image = Image.fromarray(np.ascontiguousarray(crop))
-    if side != wanted:
-        filters = (Image.Resampling.LANCZOS, Image.Resampling.BICUBIC, Image.Resampling.BILINEAR)
-        image = image.resize((wanted, wanted), filters[int(rng.integers(3))])
-    end = np.asarray(image)
+    end = crop if side == wanted else resized(crop, wanted, wanted, FILTERS[int(rng.integers(len(FILTERS)))])
     if draw.light and rng.random() < 0.3:
         gain, lift = 1 + draw.light * rng.uniform(-1, 1), 255 * draw.light * rng.uniform(-0.5, 0.5)
         end = np.clip(end * np.float32(gain) + np.float32(lift), 0, 255).astype(np.uint8)
@@ -82,7 +77,7 @@ def travelled(cutting: Samples, draw: Draw, rng: Rng) -> Samples:
     # Mostly the blocks of the last encoder and of the equaliser coincide, as they do in a file that is examined.
     top, left = (8 * int(rng.integers(3)) if rng.random() < 0.8 else int(rng.integers(17)) for _ in range(2))
     end = end[top : top + draw.side, left : left + draw.side]
-    return encoded(end, "JPEG", draw.quality) if draw.quality else end
+    return encoded(end, "JPEG", draw.quality) if draw.quality else np.ascontiguousarray(end)
 
 
 def seen(view: Samples, draw: Draw, rng: Rng) -> Samples:
@@ -93,16 +88,13 @@ def seen(view: Samples, draw: Draw, rng: Rng) -> Samples:
     crop = view[top : top + side, left : left + side]
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
-    image = Image.fromarray(np.ascontiguousarray(crop)).resize(
-        (draw.side, draw.side), Image.Resampling.BICUBIC
-    )
-    end = np.asarray(image)
+    end = resized(crop, draw.side, draw.side, "bicubic")
     if draw.light and rng.random() < 0.5:
         gain, lift = 1 + draw.light * rng.uniform(-1, 1, 3), 255 * draw.light * rng.uniform(-0.5, 0.5)
         end = np.clip(end * gain.astype(np.float32) + np.float32(lift), 0, 255).astype(np.uint8)
     if rng.random() >= draw.raw:
         end = encoded(end, "JPEG", int(rng.integers(60, 96)))
-    return encoded(end, "JPEG", draw.quality) if draw.quality else end
+    return encoded(end, "JPEG", draw.quality) if draw.quality else np.ascontiguousarray(end)
 
 
 def batches(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from assay.detect.card import WHOLE
-from assay.detect.crops import Crops, cut, encoded, places, viewed
+from assay.detect.crops import Crops, cut, places, viewed
+from assay.detect.train.augment import STANDARD
 from assay.detect.train.cuttings import Cuttings
-from assay.detect.train.way import STANDARD
 
 HEARD = 4
 """Most cuttings of a picture that are heard after each standard journey."""
@@ -29,6 +29,4 @@ def heard(cuttings: Cuttings, item: int, side: int, scale: str) -> list[Crops]:
 
 
 def _encoded(crops: Crops, journey: str) -> Crops:
-    for encoder, quality in STANDARD[journey].passes:
-        crops = np.stack([encoded(crop, encoder, quality) for crop in crops]) if len(crops) else crops
-    return crops
+    return np.stack([STANDARD[journey].encoded(crop) for crop in crops]) if len(crops) else crops

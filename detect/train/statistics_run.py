@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from assay.detect.card import NATIVE, VECTORS, Input
 from assay.detect.statistics import Vector
+from assay.detect.train.augment import STANDARD
 from assay.detect.train.cuttings import gathered
 from assay.detect.train.data import Item, weights
 from assay.detect.train.export import export_judges
@@ -20,7 +21,7 @@ from assay.detect.train.judge import Bench, Judge, taught
 from assay.detect.train.recipe import Recipe
 from assay.detect.train.standard import SQUARES
 from assay.detect.train.vectors import Vectors, vectors_of
-from assay.detect.train.way import STANDARD, Tell, Told, Way
+from assay.detect.train.way import Tell, Told, Way
 from assay.detect.vectors import named
 from assay.provenance.errors import UsageError
 

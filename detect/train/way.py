@@ -10,20 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from assay.detect.calibrate import COARSE, FINE, SMALL
 from assay.detect.card import Input
-from assay.detect.train.augment import Journey
+from assay.detect.train.augment import STANDARD
 from assay.detect.train.data import Item, condition_of
 from assay.provenance.errors import InputError, MalformedError
 
-STANDARD = {
-    "raw": Journey(1.0, Image.Resampling.LANCZOS, (), 1 << 14),
-    "q90": Journey(1.0, Image.Resampling.LANCZOS, (("JPEG", 90),), 1024),
-    "q75": Journey(1.0, Image.Resampling.LANCZOS, (("JPEG", 75),), 1024),
-}
-"""Journeys that every picture makes, first and in this order; calibration and measuring look at them."""
 ENCODED = {"q90": FINE, "q75": COARSE}
 """Conditions at the end of the standard journeys that encode."""
 COLUMNS = ["path", "label", "source", "generator", "fold"]
