@@ -65,7 +65,7 @@ class Autoencoder(nn.Module):
     """Encoder and decoder, with latents of ``channels`` an eighth of the picture's sides.
 
     ``fast`` computes in bfloat16 but for the last layer, whose steps would be those of the eight-bit picture:
-    about twice as quick on processors that know the type, and 0.6 grey levels off in the mean.
+    about twice as quick on processors that know the type, and up to a grey level off in the mean.
     """
 
     def __init__(self, channels: int, *, fast: bool = False) -> None:
