@@ -29,7 +29,9 @@ RINGS = 24
 """Rings of the radial spectrum."""
 LAGS = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (0, 4), (4, 0), (0, 8), (8, 0))
 """Shifts in pixels at which the residual is correlated with itself."""
-_LEVELS = 2 * TRUNCATED + 1
+_LEVELS = np.uint8(2 * TRUNCATED + 1)
+_FARTHEST = 4 * 510
+"""Largest magnitude of a residual: second differences of differences of colours."""
 _PEAKS = (
     (0.5, 0),
     (0, 0.5),
@@ -74,13 +76,15 @@ def names_once() -> tuple[str, ...]:
 
 
 def _pooled(crops: Crops, factor: int) -> Crops:
-    n, height, width, planes = crops.shape
+    """Return the means of squares of ``factor`` pixels a side, halves rounded to even numbers."""
     if factor == 1:
         return crops
-    tiles = crops[:, : height // factor * factor, : width // factor * factor].reshape(
-        n, height // factor, factor, width // factor, factor, planes
-    )
-    pooled: Crops = np.rint(tiles.mean((2, 4), dtype=np.float32)).astype(np.uint8)
+    height, width = (n // factor * factor for n in crops.shape[1:3])
+    rows = sum(crops[:, n:height:factor, :width].astype(np.uint16) for n in range(factor))
+    total = sum(rows[:, :, n::factor] for n in range(factor))  # type: ignore[index]  # no sum of nothing
+    bits = 2 * (factor.bit_length() - 1)
+    even = (total >> bits) & 1  # type: ignore[operator]
+    pooled: Crops = ((total + (1 << bits - 1) - 1 + even) >> bits).astype(np.uint8)
     return pooled
 
 
@@ -112,6 +116,13 @@ def _residuals(plane: _Plane) -> dict[str, tuple[tuple[_Plane, int], ...]]:
     }
 
 
+@cache
+def _levels(step: int) -> NDArray[np.uint8]:
+    """Return the truncated level, from 0 on, of each residual from -_FARTHEST to _FARTHEST at a step."""
+    residuals = np.arange(-_FARTHEST, _FARTHEST + 1) / np.float32(step)
+    return (np.clip(np.round(residuals), -TRUNCATED, TRUNCATED) + TRUNCATED).astype(np.uint8)
+
+
 @lru_cache(maxsize=1)
 def _classes() -> tuple[NDArray[np.intp], int]:
     """Return the class of each triple: a triple, its negative and both read backwards are one."""
@@ -126,12 +137,14 @@ def _together(residual: tuple[tuple[_Plane, int], ...], step: int) -> Vector:
     classes, count = _classes()
     total = np.zeros(count)
     for plane, axis in residual:
-        scaled = plane if step == 1 else np.round(plane / np.float32(step)).astype(np.int16)
-        codes = np.clip(scaled, -TRUNCATED, TRUNCATED) + TRUNCATED
-        if axis == 0:
-            codes = codes.T
-        triples = (codes[:, :-2] * _LEVELS + codes[:, 1:-1]) * _LEVELS + codes[:, 2:]
-        counted = np.bincount(triples.ravel(), minlength=_LEVELS**3)
+        codes = np.take(_levels(step), plane + _FARTHEST)
+        # All 125 triples of levels fit into a byte.
+        one, two, three = (
+            (codes[:, n : codes.shape[1] - 2 + n] if axis else codes[n : len(codes) - 2 + n])
+            for n in range(3)
+        )
+        triples = (one * _LEVELS + two) * _LEVELS + three
+        counted = np.bincount(triples.ravel(), minlength=int(_LEVELS) ** 3)
         total += np.bincount(classes, counted, count)
     roots: Vector = np.sqrt(total / total.sum()).astype(np.float32)
     return roots
