@@ -92,10 +92,14 @@ def agreed(model: Witness, side: int, run: Run, command: str) -> Figure:
 
     Raises MalformedError where it is more than ``TOLERANCE``.
     """
-    found = difference(model, side, run)
+    return figure(difference(model, side, run), "random crops", command)
+
+
+def figure(found: float, on: str, command: str) -> Figure:
+    """Return a difference of logits as a figure of the card; raises MalformedError above ``TOLERANCE``."""
     if not found <= TOLERANCE:
         raise MalformedError(
             f"what was written gives other scores than torch: by {found:.1e}, where {TOLERANCE:.0e} is allowed",
             hint="other versions of torch and onnxruntime may agree better",
         )
-    return Figure("largest difference of logits from torch's", "random crops", found, None, None, command)
+    return Figure("largest difference of logits from torch's", on, found, None, None, command)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.detect.card import CROPS, NATIVE, WHOLE, Input
+from assay.detect.card import CROPS, NATIVE, WHOLE, Figure, Input
 from assay.detect.crops import Crops, equalised
 from assay.detect.networks.blocks import Ensemble, Witness
-from assay.detect.networks.export import export
+from assay.detect.networks.export import Run, agreed, export
 from assay.detect.train.augment import STANDARD
 from assay.detect.train.cuttings import Cuttings, gathered
 from assay.detect.train.data import Item, weights
@@ -71,15 +71,22 @@ class CropWay(Way):
 
     def export(self, path: Path) -> None:
         """Write all networks as one."""
-        whole = self._members[0] if len(self._members) == 1 else Ensemble(self._members)
-        export(whole, self._side, path)
+        export(self._whole, self._side, path)
+
+    def agreement(self, run: Run, command: str) -> Figure:
+        """Compare the networks with what was written on random crops."""
+        return agreed(self._whole, self._side, run, command)
 
     @property
     def _side(self) -> int:
-        return self.recipe.drill.draw.side if self._whole else self.recipe.cut.side
+        return self.recipe.drill.draw.side if self._sees_whole else self.recipe.cut.side
 
     @property
-    def _whole(self) -> bool:
+    def _whole(self) -> Witness:
+        return self._members[0] if len(self._members) == 1 else Ensemble(self._members)
+
+    @property
+    def _sees_whole(self) -> bool:
         return self.recipe.drill.draw.scale == WHOLE
 
     def input(self) -> Input:
@@ -87,9 +94,9 @@ class CropWay(Way):
         return Input(
             CROPS,
             self._side,
-            SQUARES if self._whole else LOOKED,
+            SQUARES if self._sees_whole else LOOKED,
             self._side,
-            scale=WHOLE if self._whole else NATIVE,
+            scale=WHOLE if self._sees_whole else NATIVE,
             quality=self.recipe.drill.draw.quality,
         )
 

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from assay.detect.card import WHOLE, Calibration, Card, Source, Weights
 from assay.detect.fuse import Fusion, fuse
 from assay.detect.networks.registry import build
 from assay.detect.panels import write_fusion
+from assay.detect.runtime import Session
 from assay.detect.train.crops_run import CropWay
 from assay.detect.train.data import Item, allowed, capped, is_reserved, read_reserved
 from assay.detect.train.recipe import Recipe
@@ -23,6 +24,7 @@ from assay.detect.train.way import HeldOut, Tell, Way, read_held_out, write_held
 from assay.provenance.errors import UsageError
 from assay.provenance.files.atomic import atomic_output
 
+COMMAND = "assay detect train"
 HELD_OUT = "held-out.csv"
 """What networks said of pictures whose sources they never saw."""
 FAMILIES = {"residual": "residual", "npr": "residual", "frequency": "frequency"}
@@ -77,7 +79,9 @@ def run(
     way.export(into / "weights.onnx")
     fusion = fused(f"{recipe.name}-{recipe.seed}", {recipe.name: read_held_out(into / HELD_OUT)})
     write_fusion(into / "panel.json", fusion)
-    card = _card(recipe, way, kept, fusion, (into / "weights.onnx").read_bytes(), licences, made)
+    weights = (into / "weights.onnx").read_bytes()
+    card = _card(recipe, way, kept, fusion, weights, licences, made)
+    card = replace(card, measured=(way.agreement(Session.of(card, weights).run, COMMAND),))
     with atomic_output(into / "card.json", overwrite=True) as file:
         file.write(card.to_bytes())
     return Made(card, fusion, len(kept), left)

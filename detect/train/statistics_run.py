@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.detect.card import NATIVE, VECTORS, Input
+from assay.detect.card import NATIVE, VECTORS, Figure, Input
+from assay.detect.networks.export import Run, figure
 from assay.detect.statistics import Vector
 from assay.detect.train.augment import STANDARD
 from assay.detect.train.cuttings import gathered
@@ -25,6 +26,8 @@ from assay.detect.train.way import Tell, Told, Way
 from assay.detect.vectors import named
 from assay.provenance.errors import UsageError
 
+COMPARED = 64
+"""Vectors on which what was written is compared with torch."""
 CROPS = 6
 """Most crops of a picture that the finished detector looks at."""
 
@@ -78,6 +81,15 @@ class StatisticsWay(Way):
     def export(self, path: Path) -> None:
         """Write all judges as one network."""
         export_judges(Bench(self._judges), path)
+
+    def agreement(self, run: Run, command: str) -> Figure:
+        """Compare the judges with what was written on vectors of training."""
+        if self._vectors is None:
+            raise UsageError("nothing was gathered to compare on")
+        few = self._vectors.values[:COMPARED]
+        expected = np.mean([judge.logits(few) for judge in self._judges], 0)
+        found = np.abs(run(few) - expected) / np.maximum(1, np.abs(expected))
+        return figure(float(found.max()), "vectors of training", command)
 
     def input(self) -> Input:
         """Return vectors of crops at the picture's own scale, or of squares of the whole of it."""

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.detect.calibrate import COARSE, FINE, SMALL
-from assay.detect.card import Input
+from assay.detect.card import Figure, Input
+from assay.detect.networks.export import Run
 from assay.detect.train.augment import STANDARD
 from assay.detect.train.data import Item, condition_of
 from assay.provenance.errors import InputError, MalformedError
@@ -54,6 +55,10 @@ class Way(ABC):
     @abstractmethod
     def export(self, path: Path) -> None:
         """Write the weights as ONNX."""
+
+    @abstractmethod
+    def agreement(self, run: Run, command: str) -> Figure:
+        """Return how far the logits of what was written are from torch's; raises MalformedError where too far."""
 
     @abstractmethod
     def input(self) -> Input:
