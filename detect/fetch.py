@@ -1,4 +1,4 @@
-"""Fetching published weights: over https, of a SHA-256 that is known before."""
+"""Fetching published weights: over https, from public addresses, of a SHA-256 that is known before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 from assay.detect.card import MAX_WEIGHTS_BYTES
 from assay.provenance.errors import MalformedError, NetworkError, UsageError
-from assay.provenance.net import Net
+from assay.provenance.fetcher import Fetcher
 from assay.provenance.text import safe_text
 
 SECONDS = 1_800.0
@@ -19,23 +19,21 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REDIRECTING = frozenset({301, 302, 303, 307, 308})
 
 
-def fetch_weights(
-    url: str, sha256: str, *, max_bytes: int = MAX_WEIGHTS_BYTES, seconds: float = SECONDS
-) -> bytes:
+def fetch_weights(url: str, sha256: str, *, fetcher: Fetcher | None = None) -> bytes:
     """Return the file at an https URL, whose SHA-256 must be ``sha256``, 64 lower-case hexadecimal digits.
 
-    Raises UsageError for any other URL or digest, NetworkError where it cannot be fetched, MalformedError where it is
-    another file.
+    The guarded ``fetcher`` judges every address anew that the publisher sends us on to. Raises UsageError for any
+    other URL or digest, NetworkError where it cannot be fetched, MalformedError where it is another file.
     """
     if not _SHA256.fullmatch(sha256):
         raise UsageError("--sha256 takes 64 lower-case hexadecimal digits", hint="its publisher names them")
-    with Net(seconds=seconds, max_bytes=max_bytes) as net:
-        for _ in range(REDIRECTS + 1):
-            host = _https(url)
-            answer = net.request("GET", url)
-            if answer.status not in _REDIRECTING:
-                break
-            url = urljoin(url, answer.headers.get("location", ""))
+    guarded = fetcher or Fetcher(seconds=SECONDS, max_bytes=MAX_WEIGHTS_BYTES)
+    for _ in range(REDIRECTS + 1):
+        host = _https(url)
+        answer = guarded.ask("GET", url)
+        if answer.status not in _REDIRECTING:
+            break
+        url = urljoin(url, answer.headers.get("location", ""))
     if answer.status != 200:
         raise NetworkError(
             f"{host} answered with status {answer.status}",

@@ -123,26 +123,21 @@ class Net:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         max_bytes: int | None = None,
+        address: str | None = None,
     ) -> Answer:
         """Send one request and return the answer, of whatever status; redirects are answers too.
 
-        ``url`` is http or https. Raises UsageError for any other URL; NetworkError where the host cannot be
-        reached or is not who it says, answers too late, too much, or not in HTTP. No message shows more of the
-        URL than scheme and host: the rest may hold a secret.
+        ``url`` is http or https. ``address`` is the IP address to connect to in place of what the host's name
+        resolves to; who answers must all the same prove, over https, that it is the host of the URL. Raises
+        UsageError for any other URL; NetworkError where the host cannot be reached or is not who it says, answers
+        too late, too much, or not in HTTP. No message shows more of the URL than scheme and host: the rest may hold
+        a secret.
         """
         place = _place(url)
         limit = self.max_bytes if max_bytes is None else max_bytes
         _WATCH.seconds, _WATCH.current = self.seconds, None
         try:
-            response = self._pools.request(
-                method,
-                url,
-                body=body,
-                headers={"User-Agent": "assay", **(headers or {})},
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-            )
+            response = self._send(method, url, body, {"User-Agent": "assay", **(headers or {})}, address)
             try:
                 answer = _read(response, limit, place)
             finally:
@@ -156,6 +151,39 @@ class Net:
         if _expired():  # an answer without a length ends where its connection was broken off
             raise self._late(place)
         return answer
+
+    def _send(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], address: str | None
+    ) -> urllib3.BaseHTTPResponse:
+        if address is None:
+            return self._pools.request(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        parts = parse_url(url)
+        host, secure = str(parts.host).strip("[]"), parts.scheme == "https"
+        pool = self._pools.connection_from_host(
+            address,
+            parts.port or (443 if secure else 80),
+            parts.scheme,
+            {"server_hostname": host, "assert_hostname": host} if secure else None,
+        )
+        return pool.urlopen(
+            method,
+            parts.request_uri,
+            body=body,
+            headers={"Host": str(parts.netloc), **headers},
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+        )
 
     def _late(self, place: str) -> NetworkError:
         return NetworkError(f"{place} did not answer within {self.seconds:g} seconds", hint="try again later")

@@ -17,6 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from assay.detect.fetch import fetch_weights
+from assay.provenance.errors import MalformedError, NetworkError, UsageError
+from assay.provenance.fetcher import Fetcher
+
 from ..detect.weights import SIDE, card, network
 
 ABOUT = ("--name", "probe", "--side", SIDE, "--licence", "MIT")
@@ -243,7 +247,7 @@ def publisher(folder, files):
         server.server_close()
 
 
-def test_published_weights_come_over_https_and_by_their_hash(terminal, desk, data):
+def test_published_weights_come_over_https_and_by_their_hash(desk, data, monkeypatch):
     right = hashlib.sha256(data).hexdigest()
     files = {
         "/w.onnx": data,
@@ -252,29 +256,43 @@ def test_published_weights_come_over_https_and_by_their_hash(terminal, desk, dat
         "/round": "/round",
         "/down": "http://127.0.0.1:1/w.onnx",
         "/local": "file:///etc/passwd",
-        "/nowhere": "",
+        "/inside": "https://[::ffff:10.0.0.1]/w.onnx",
     }
     with publisher(desk.folder, files) as (url, trusted):
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        fetcher = Fetcher(seconds=5, allow={"127.0.0.1"})
 
-        def fetch(path, sha256=right, expect=0):
-            return terminal(
-                "models", "add", url + path, *ABOUT, "--replace", "--online", "--sha256", sha256, expect=expect,
-                SSL_CERT_FILE=str(trusted),
-            )  # fmt: skip
+        def fetch(path, sha256=right):
+            return fetch_weights(url + path, sha256, fetcher=fetcher)
 
         for path in ("/w.onnx", "/release"):
-            fetch(path)
-            assert own(terminal) == ["probe"]
-            terminal("models", "remove", "probe")
-        assert "has another file" in fetch("/w.onnx", "0" * 64, expect=4).err
-        assert "64 lower-case" in fetch("/w.onnx", "abc", expect=2).err
-        assert "status 404" in fetch("/none", expect=5).err
-        assert "status 302" in fetch("/round", expect=5).err
-        for path in ("/down", "/local"):
-            assert "not an https URL" in fetch(path, expect=2).err
-        unknown = terminal("models", "add", f"{url}/w.onnx", *ABOUT, "--online", "--sha256", right, expect=5)
-        assert "did not prove who it is" in unknown.err
-        assert own(terminal) == []
+            assert fetch(path) == data
+        for path, sha256, kind, words in (
+            ("/w.onnx", "0" * 64, MalformedError, "has another file"),
+            ("/w.onnx", "abc", UsageError, "64 lower-case"),
+            ("/none", right, NetworkError, "status 404"),
+            ("/round", right, NetworkError, "status 302"),
+            ("/down", right, UsageError, "not an https URL"),
+            ("/local", right, UsageError, "not an https URL"),
+            ("/inside", right, NetworkError, "not a public address"),
+        ):
+            with pytest.raises(kind, match=words):
+                fetch(path, sha256)
+        with pytest.raises(NetworkError, match=r"127\.0\.0\.1, which is not a public address"):
+            fetch_weights(f"{url}/w.onnx", right)
+        monkeypatch.delenv("SSL_CERT_FILE")
+        with pytest.raises(NetworkError, match="did not prove who it is"):
+            fetch("/w.onnx")
+
+
+def test_a_publisher_on_this_machine_s_own_network_is_not_asked(terminal, desk, data):
+    with publisher(desk.folder, {"/w.onnx": data}) as (url, trusted):
+        refused = terminal(
+            "models", "add", f"{url}/w.onnx", *ABOUT, "--online", "--sha256", hashlib.sha256(data).hexdigest(),
+            expect=5, SSL_CERT_FILE=str(trusted),
+        )  # fmt: skip
+    assert "not a public address" in refused.err
+    assert own(terminal) == []
 
 
 @pytest.mark.parametrize(
