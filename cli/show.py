@@ -301,7 +301,7 @@ def _basis(report: Report, pen: _Pen) -> Table:
     if report.score:
         rows["Weight"] = f"{report.score.band} (log10 LR {report.score.log10_lr:+.2f})"
     rows |= {"Policy": report.policy, "Examined": wording.moment(report.time)}
-    rows |= dict(report.engines)
+    rows |= {**report.engines, "Sandbox": report.sandbox}
     for entry in report.trust:
         rows[f"List {entry.get('name', '')}"] = f"{entry.get('date', '')} sha256:{entry.get('sha256', '')}"
     _facts(grid, rows, pen)

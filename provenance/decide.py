@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from assay.provenance.asset import Asset
 from assay.provenance.claim import AI_SOURCE_TYPES, CAPTURE_SOURCE_TYPES
 from assay.provenance.evidence import Conflict, Evidence, Fact, Status
+from assay.provenance.files.sandbox import NO_SANDBOX, Sandbox
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.manifest import Manifest, ManifestState, TimeTrust
 from assay.provenance.opinion import LEANS
@@ -32,6 +33,7 @@ def decide(
     now: dt.datetime,
     trust: Sequence[Mapping[str, object]] = (),
     engines: Mapping[str, str] | None = None,
+    sandbox: Sandbox = NO_SANDBOX,
 ) -> Report:
     """Weigh all evidence about one file under a policy and return the report."""
     evidence = tuple(sorted(seen, key=lambda e: (_rank(e.check, policy), e.check)))
@@ -60,6 +62,7 @@ def decide(
         trust=tuple(dict(t) for t in trust),
         engines=dict(engines or {}),
         time=now.isoformat(timespec="seconds"),
+        sandbox=sandbox,
     )
 
 

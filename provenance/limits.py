@@ -35,6 +35,8 @@ class Limits:
     """Address space a parsing worker may take."""
     answer_bytes: int = 4096 * MIB
     """Largest answer taken from a parsing worker."""
+    sandbox: tuple[str, ...] = ("landlock", "seccomp")
+    """What the kernel is asked to take from a parsing worker; what it lacks is left out, and every report says so."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -9,6 +9,7 @@ from typing import Any
 
 from assay.provenance.asset import Asset
 from assay.provenance.evidence import Conflict, Evidence, Status
+from assay.provenance.files.sandbox import NO_SANDBOX, Sandbox
 from assay.provenance.manifest import ABSENT, Manifest, SigningTime
 from assay.provenance.media import Kind
 from assay.provenance.recovered import Recovered
@@ -107,6 +108,7 @@ class Report:
     trust: tuple[dict[str, object], ...]
     engines: dict[str, str]
     time: str
+    sandbox: Sandbox = NO_SANDBOX
 
     @property
     def unprocessed(self) -> str:
@@ -142,6 +144,7 @@ class Report:
             "policy": self.policy,
             "trust": list(self.trust),
             "engines": self.engines,
+            "sandbox": self.sandbox.to_json(),
             "time": self.time,
         }
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from assay.provenance.decide import decide
 from assay.provenance.errors import AssayError
 from assay.provenance.evidence import Evidence, Status
+from assay.provenance.files.worker import sandbox
 from assay.provenance.policy import Policy
 from assay.provenance.protocols import Check
 from assay.provenance.report import Report
@@ -34,7 +35,9 @@ def verify(
     seen: tuple[Evidence, ...] = ()
     for check in asked:
         seen += (_ask(check, subject, seen),)
-    return decide(subject.asset, seen, policy, now=now, trust=trust, engines=engines)
+    return decide(
+        subject.asset, seen, policy, now=now, trust=trust, engines=engines, sandbox=sandbox(subject.limits)
+    )
 
 
 def _ask(check: Check, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:

@@ -379,9 +379,8 @@ class Workspace:
         return anchors, {e.uri: e.name for e in entries}
 
     def engines(self) -> dict[str, str]:
-        """Return the versions behind a report, and how its files were isolated."""
+        """Return the versions behind a report."""
         from assay.provenance.credentials.engine import engine_version
-        from assay.provenance.files.worker import isolation
         from assay.provenance.sign import VERSION as ASSAY
 
         return {"assay": ASSAY, "c2pa": engine_version(), "isolation": isolation()}

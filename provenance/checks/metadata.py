@@ -8,6 +8,7 @@ from assay.provenance.claim import AI_SOURCE_TYPES
 from assay.provenance.errors import AssayError, UnsupportedError
 from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.files.disclosure import Disclosures, read_disclosures
+from assay.provenance.files.hints import load_readers
 from assay.provenance.files.structure import layout
 from assay.provenance.files.worker import Answer, Job
 from assay.provenance.subject import Subject
@@ -21,6 +22,7 @@ class MetadataCheck:
 
     def job(self, subject: Subject) -> Job:
         """Return the parser of the disclosures and of the file's structure."""
+        load_readers(subject.asset.media_type)
 
         def work(source: BinaryIO) -> Answer:
             found = read_disclosures(source, subject.asset.media_type, subject.limits)

@@ -21,7 +21,7 @@ from assay.provenance.credentials.reader import interpret
 from assay.provenance.credentials.status import CHANGED
 from assay.provenance.errors import InputError
 from assay.provenance.files.worker import Answer, Job, run
-from assay.provenance.keys.signers import Signer
+from assay.provenance.keys.signers import KeySigner, Signer
 from assay.provenance.limits import Limits
 from assay.provenance.manifest import Manifest, ManifestState
 
@@ -112,7 +112,9 @@ def sign_isolated(
         return Answer({"history": history, "signed": header}, (old, store))
 
     target.flush()
-    answer = run(work, source, limits, also=[original, target, *also], writes=True)
+    # Only an authority's time-stamp needs the network; what a plug-in's signer needs, nobody here knows.
+    outward = tsa is not None or not isinstance(signer, KeySigner)
+    answer = run(work, source, limits, also=[original, target, *also], writes=True, outward=outward)
     old, store = (bytes(b) for b in answer.blobs)
     return SignedStore(
         _judge(answer.header["history"], old, {}, now, limits),

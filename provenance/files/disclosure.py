@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from assay.provenance.errors import MalformedError, UnsupportedError
 from assay.provenance.files.carriers import Change, put_jpeg, put_pdf, put_png, put_webp
-from assay.provenance.files.hints import Source, read_source
+from assay.provenance.files.hints import Source, load_readers, read_source
 from assay.provenance.files.worker import Answer, run
 from assay.provenance.files.xmp import IPTC_EXT, extend, parse, properties
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
@@ -147,6 +147,7 @@ def read_disclosures_isolated(
     stream: BinaryIO, media_type: str, limits: Limits = DEFAULT_LIMITS
 ) -> Disclosures:
     """Read disclosures in the worker; raises what ``worker.run`` does."""
+    load_readers(media_type)
 
     def work(own: BinaryIO) -> Answer:
         return Answer(read_disclosures(own, media_type, limits).to_json())

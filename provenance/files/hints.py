@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from assay.provenance.errors import AssayError, UnsupportedError
 from assay.provenance.files.bytemap import View
-from assay.provenance.files.picture import FORMATS, metadata_of
+from assay.provenance.files.picture import FORMATS, load_codecs, metadata_of
+from assay.provenance.files.xmp import load_parser
 from assay.provenance.limits import Limits
 
 _TAGS = {270: "ImageDescription", 271: "Make", 272: "Model", 305: "Software", 315: "Artist"}
@@ -36,6 +38,17 @@ class Source:
     def has_gps(self) -> bool:
         """Whether EXIF records a position."""
         return _exif(self.exif)[1]
+
+
+def load_readers(media_type: str) -> None:
+    """Import what ``read_source`` needs for a format; done in the parent, because a sealed child can import nothing."""
+    load_parser()
+    if media_type in FORMATS:
+        load_codecs()
+        for charset in (*_CHARSETS.values(), "utf-16-le", "utf-16-be"):
+            codecs.lookup(charset or "ascii")
+    if media_type == "application/pdf":
+        import pikepdf  # noqa: F401
 
 
 def read_source(stream: BinaryIO, media_type: str, limits: Limits) -> Source:

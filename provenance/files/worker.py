@@ -23,12 +23,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from assay.provenance import errors
 from assay.provenance.errors import AssayError, LimitError, MalformedError
 from assay.provenance.files.confinement import confine, own_stream
+from assay.provenance.files.sandbox import LAYERS, Sandbox, SealError, missing_layers, seal
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.text import safe_text
 
@@ -37,6 +39,7 @@ HEADER_BYTES = 32 << 20
 """Longest JSON header taken from a child."""
 
 _ALIGN = 64
+_REPORT = "this is no fault of the file; please report it"
 # Python 3.11 has no name for it; 0x4000 is Linux on every architecture that Python ships wheels for.
 _NORESERVE = 0x4000 if sys.platform == "linux" else 0
 _CRASHES = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS"})
@@ -92,9 +95,18 @@ class Answer:
     blobs: tuple[Any, ...] = field(default=(), repr=False)
 
 
-def isolation() -> str:
-    """Say how files are isolated on this platform: ``rlimits`` (a child under limits) or ``none``."""
-    return "rlimits" if hasattr(os, "fork") else "none"
+def sandbox(limits: Limits = DEFAULT_LIMITS) -> Sandbox:
+    """Say what holds the child that reads a file on this machine, and what was asked for and is missing."""
+    if not hasattr(os, "fork"):
+        return Sandbox((), dict.fromkeys(limits.sandbox, f"{sys.platform} cannot fork"))
+    lacking = missing_layers(_fork)
+    missing = {layer: lacking.get(layer, "switched off") for layer in LAYERS if layer not in _held(limits)}
+    return Sandbox(("process", "rlimits", *_held(limits)), missing)
+
+
+def _held(limits: Limits) -> tuple[str, ...]:
+    lacking = missing_layers(_fork)
+    return tuple(layer for layer in LAYERS if layer in limits.sandbox and layer not in lacking)
 
 
 def buffer(size: int) -> memoryview:
@@ -109,8 +121,12 @@ def run(
     *,
     also: Sequence[BinaryIO] = (),
     writes: bool = False,
+    outward: bool = False,
 ) -> Answer:
     """Call ``function(stream)`` in a child and return its answer; blobs come back as memoryviews.
+
+    The child holds ``stream``, the open files ``also``, and nothing else: no file can be opened and no module
+    imported there. ``writes`` lets it write to what it holds; ``outward`` lets it read files and use the network.
 
     ``function`` may be any callable, closures too: it is inherited, not sent. It sees its own stream on the
     same file, at its start; the caller's position is unchanged. An AssayError raised by it is raised here
@@ -119,18 +135,19 @@ def run(
     Raises LimitError where the child runs out of time or memory or answers too much, MalformedError where the
     file kills it or any other exception escapes.
     """
-    if _arena is not None or isolation() == "none":
+    if _arena is not None or not hasattr(os, "fork"):
         with _as_assay_errors(limits):
             stream.seek(0)
             given = function(stream)
             header = json.loads(json.dumps(given.header))
             return Answer(header, tuple(memoryview(blob).cast("B") for blob in given.blobs))
     arena = _new_arena(limits)
+    seal_off = partial(seal, _held(limits), outward=outward)
     reader, writer = os.pipe()
     try:
         child = _fork()
         if child == 0:
-            _child(function, stream, limits, arena, writer, also, writes)
+            _child(function, stream, limits, arena, writer, also, writes, seal_off)
     except BaseException:
         os.close(writer)
         os.close(reader)
@@ -326,6 +343,7 @@ def _child(
     writer: int,
     also: Sequence[BinaryIO],
     writes: bool,
+    seal_off: Callable[[], None],
 ) -> NoReturn:
     """Run in the child: nothing here may return, flush, or run the parent's exit handlers."""
     global _arena
@@ -337,16 +355,21 @@ def _child(
         others = {s.fileno() for s in also if not isinstance(s, io.BytesIO)}
         confine(limits, {writer, *keep, *others}, limits.file_bytes if writes else 0)
         try:
+            seal_off()
             with _as_assay_errors(limits):
                 frame = _pack(function(own), arena)
+        except (SealError, ImportError) as error:
+            frame = _told(AssayError(f"was not read; the sandbox failed: {error}", hint=_REPORT))
         except AssayError as error:
-            frame = json.dumps(
-                {"error": type(error).__name__, "message": error.message, "hint": error.hint}
-            ).encode()
+            frame = _told(error)
         _send(writer, MAGIC + len(frame).to_bytes(4, "big") + frame)
         code = 0
     finally:
         os._exit(code)
+
+
+def _told(error: AssayError) -> bytes:
+    return json.dumps({"error": type(error).__name__, "message": error.message, "hint": error.hint}).encode()
 
 
 def _send(writer: int, data: bytes) -> None:
@@ -371,7 +394,7 @@ def _pack(answer: Answer, arena: _Arena) -> bytes:
 def _as_assay_errors(limits: Limits) -> Iterator[None]:
     try:
         yield
-    except AssayError:
+    except (AssayError, ImportError):  # a sealed child can load no module: what it needs is loaded before
         raise
     except MemoryError as error:
         raise LimitError(

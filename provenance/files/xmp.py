@@ -21,6 +21,11 @@ _HEAD = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'.encode()
 _TAIL = b'\n<?xpacket end="w"?>'
 
 
+def load_parser() -> None:
+    """Import the XML parser; done in the parent, because a sealed child can import nothing."""
+    import lxml.etree  # noqa: F401
+
+
 def parse(packet: bytes) -> Any:
     """Return the root element of a packet.
 
