@@ -24,7 +24,8 @@ def inspect(workspace: Workspace, path: Path) -> dict[str, Any]:
     """
     anchors, lists = workspace.anchors()
     with Subject.open(path, workspace.limits) as subject:
-        manifest_check = ManifestCheck(anchors, lists, workspace.now())
+        now = workspace.now()
+        manifest_check = ManifestCheck(anchors, lists, now, workspace.revocations(anchors, now))
         document: dict[str, Any] = {
             "type": INSPECTION_TYPE,
             "asset": subject.asset.to_json(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from assay.provenance.asset import Digest
@@ -46,6 +46,26 @@ class SigningTime:
     def to_json(self) -> dict[str, str | None]:
         """Return the form used in reports."""
         return {"value": self.value, "trust": str(self.trust)}
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What is known of a signing certificate's revocation.
+
+    ``state``: ``good`` (its authority said so), ``revoked``, ``revoked-later`` (after the proven signing time) or
+    ``unknown`` (nobody was asked, or nobody answered). ``source``: ``deny-list``, ``stapled``, ``ocsp`` or ``crl``;
+    ``time`` the moment of that answer, ``since`` that of the revocation, both RFC 3339; ``reason`` in RFC 5280's name.
+    """
+
+    state: str = "unknown"
+    source: str = ""
+    time: str = ""
+    since: str = ""
+    reason: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """Return the form used in reports."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +165,7 @@ class Manifest:
     remote_url: str = ""
     where: str = ""
     revoked: bool = False
+    revocation: Revocation = field(default_factory=Revocation)
     uncovered: tuple[tuple[int, int], ...] = ()
     store: bytes = field(default=b"", repr=False)
 
@@ -179,6 +200,7 @@ class Manifest:
                 "certificate": str(self.signer.certificate or ""),
             },
             "trust_list": self.trust_list,
+            "revocation": self.revocation.to_json(),
             "time": self.time.to_json(),
             "source_type": self.source_type,
             "actions": [

@@ -76,7 +76,9 @@ def event_subject(workspace: Workspace, path: Path) -> EventSubject:
 
 def _credentials(workspace: Workspace, subject: Subject) -> Manifest:
     anchors, lists = workspace.anchors()
-    return manifest_of((ManifestCheck(anchors, lists, workspace.now())(subject, ()),))
+    now = workspace.now()
+    revocations = workspace.revocations(anchors, now)
+    return manifest_of((ManifestCheck(anchors, lists, now, revocations)(subject, ()),))
 
 
 def _media(subject: Subject) -> Media | None:

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, cast
 from assay.provenance.anchor import Keeper
 from assay.provenance.claim import Claim
 from assay.provenance.credentials.engine import Anchors
+from assay.provenance.credentials.revoked import Revocations
 from assay.provenance.errors import AssayError, ConfigurationError, CredentialError, UsageError
-from assay.provenance.keys.certificates import development_chain
+from assay.provenance.furnish import SEED_BYTES, TRUST, furnish, sqlite_url
+from assay.provenance.keys.denied import DENIED, read_denials
 from assay.provenance.keys.signers import (
     Passphrase,
     Signer,
@@ -29,8 +31,6 @@ from assay.provenance.keys.signers import (
     open_signer,
     read_mark_key,
     read_secret,
-    write_key,
-    write_secret,
 )
 from assay.provenance.keys.trust import CERTIFICATES, LOG, TrustStore, split_pem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
@@ -40,12 +40,9 @@ from assay.provenance.protocols import Check, Detector, Fingerprinter, KnownMark
 from assay.provenance.receipt import Receipt
 from assay.provenance.report import Report
 from assay.provenance.settings import (
-    KEYS,
-    LEDGER_FILE,
     REMOTE,
     SETTINGS,
     Settings,
-    first_settings,
     read_settings,
     read_witnesses,
 )
@@ -56,10 +53,8 @@ from assay.provenance.verify import verify as verify_line
 from assay.provenance.witnessed import read_witnessed
 
 if TYPE_CHECKING:
+    from assay.provenance.fetcher import Fetcher
     from assay.provenance.page import Preview
-
-TRUST = "trust"
-SEED_BYTES = 32
 
 
 def utc_now() -> dt.datetime:
@@ -91,7 +86,7 @@ class Workspace:
     """Keys, ledger, trust and settings of one desk or one generator.
 
     ``now`` gives the time, ``random`` n random bytes, ``passphrase`` unlocks keys, ``environ`` is consulted by
-    ``env:`` keys only. Heavy parts are loaded on first use.
+    ``env:`` keys only, ``fetcher`` asks what authorities' certificates name. Heavy parts are loaded on first use.
     """
 
     def __init__(
@@ -104,8 +99,9 @@ class Workspace:
         passphrase: Passphrase = no_passphrase,
         environ: Mapping[str, str] | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        fetcher: Fetcher | None = None,
     ) -> None:
-        self.home, self.settings, self.limits = home, settings, limits
+        self.home, self.settings, self.limits, self.fetcher = home, settings, limits, fetcher
         self.now, self.random = now, random
         self._secrets = SignerContext(passphrase, environ or {})
         self._detectors: dict[str, Detector] = {}
@@ -131,7 +127,7 @@ class Workspace:
         home.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".assay-init-", dir=home.parent))
         try:
-            _furnish(draft, _plain(origin or f"assay.local/{secrets.token_hex(4)}"), passphrase, now())
+            furnish(draft, origin or f"assay.local/{secrets.token_hex(4)}", passphrase, now())
             home.mkdir(exist_ok=True)
             home.rmdir()
             draft.rename(home)
@@ -341,7 +337,7 @@ class Workspace:
             return None
 
     def checks(self, now: dt.datetime, policy: Policy, *, online: bool = False) -> list[Check]:
-        """Assemble the witnesses that a policy names, in its order; only the anchor check is ever online."""
+        """Assemble the witnesses that a policy names, in its order; ``online`` lets those ask that have whom to."""
         from assay.provenance.checks.agreement import AgreementCheck
         from assay.provenance.checks.anchor import AnchorCheck
         from assay.provenance.checks.detector import PREFIX, DetectorCheck
@@ -351,14 +347,15 @@ class Workspace:
         from assay.provenance.checks.receipt import ReceiptCheck
 
         anchors, lists = self.anchors()
+        revocations = self.revocations(anchors, now, online=online)
         makers: dict[str, Callable[[], Check]] = {
-            "manifest": lambda: ManifestCheck(anchors, lists, now),
+            "manifest": lambda: ManifestCheck(anchors, lists, now, revocations),
             "metadata": MetadataCheck,
             "mark": lambda: MarkCheck(self.mark_readers()),
             "known-marks": lambda: KnownMarksCheck(
                 cast(KnownMarks, load_plugin("assay.knownmarks", "imwatermark")())
             ),
-            "receipt": lambda: ReceiptCheck(self.log, self.fingerprinter, anchors, lists, now),
+            "receipt": lambda: ReceiptCheck(self.log, self.fingerprinter, anchors, lists, now, revocations),
             "anchor": lambda: AnchorCheck(lambda: self.keeper, online=online),
             "agreement": AgreementCheck,
         }
@@ -378,12 +375,19 @@ class Workspace:
             anchors.append(Anchors(entry.uri, entry.kind, authorities, others))
         return anchors, {e.uri: e.name for e in entries}
 
+    def revocations(self, anchors: list[Anchors], now: dt.datetime, *, online: bool = False) -> Revocations:
+        """Return who asks whether signers were revoked: the deny-list, staples, and ``online`` their authorities."""
+        from assay.provenance.fetcher import Fetcher
+
+        asks = (self.fetcher or Fetcher()) if online else None
+        return Revocations(read_denials(self.home / TRUST / DENIED), anchors, now, asks)
+
     def engines(self) -> dict[str, str]:
         """Return the versions behind a report."""
         from assay.provenance.credentials.engine import engine_version
         from assay.provenance.sign import VERSION as ASSAY
 
-        return {"assay": ASSAY, "c2pa": engine_version(), "isolation": isolation()}
+        return {"assay": ASSAY, "c2pa": engine_version()}
 
     def _key_uri(self) -> str:
         scheme, _, rest = self.settings.key.partition(":")
@@ -392,7 +396,7 @@ class Workspace:
         return self.settings.key
 
     def _ledger_url(self) -> str:
-        return _sqlite_url(self.home, self.settings.ledger)
+        return sqlite_url(self.home, self.settings.ledger)
 
     def _read_secret(self, path: Path) -> bytes:
         try:
@@ -405,29 +409,3 @@ class Workspace:
         if len(data) != SEED_BYTES:
             raise CredentialError(f"the ledger key has {len(data)} bytes, not {SEED_BYTES}", path=path)
         return data
-
-
-def _sqlite_url(home: Path, setting: str) -> str:
-    return setting if "://" in setting else f"sqlite:///{(home / setting).absolute()}"
-
-
-def _furnish(home: Path, origin: str, passphrase: bytes | None, now: dt.datetime) -> None:
-    keys = home / KEYS
-    keys.mkdir()
-    keys.chmod(0o700)
-    chain = development_chain(now)
-    write_key(keys / "signing.key", chain.signer_key, passphrase)
-    write_key(keys / "development-authority.key", chain.authority_key, passphrase)
-    (keys / "signing.pem").write_bytes(chain.chain)
-    (keys / "development-authority.pem").write_bytes(chain.authority)
-    seed = secrets.token_bytes(SEED_BYTES)
-    write_secret(keys / "ledger.seed", seed)
-    TrustStore.create(home / TRUST)
-    load_plugin("assay.logs", "sql").create(_sqlite_url(home, LEDGER_FILE), origin=origin, seed=seed).close()
-    (home / SETTINGS).write_text(first_settings(origin), "utf-8")
-
-
-def _plain(origin: str) -> str:
-    if not origin.isascii() or not origin.isprintable() or any(c in origin for c in ' "+\\'):
-        raise UsageError(f"unusable ledger name {origin!r}", hint="use something like example.org/ledger")
-    return origin

@@ -72,7 +72,9 @@ def time_stamp(request: bytes, owner: Person, now: dt.datetime) -> bytes:
 class Server:
     """An HTTP server on a free loopback port that counts what it is asked and answers with ``answer(body)``."""
 
-    def __init__(self, answer: Callable[[bytes], tuple[int, bytes]]) -> None:
+    def __init__(
+        self, answer: Callable[[bytes], tuple[int, bytes]], kind: str = "application/timestamp-reply"
+    ) -> None:
         self.requests: list[str] = []
         owner = self
 
@@ -81,7 +83,7 @@ class Server:
                 owner.requests.append(self.path)
                 status, body = answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
                 self.send_response(status)
-                self.send_header("Content-Type", "application/timestamp-reply")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -54,9 +55,11 @@ def person(
     until: dt.timedelta = YEAR,
     name: str = "",
     serial: int | None = None,
+    extra: Sequence[x509.ExtensionType] = (),
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Person:
-    """Make someone whose certificate is valid from ``now - since`` to ``now + until``."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    """Make someone whose certificate is valid from ``now - since`` to ``now + until``; ``extra`` are extensions."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)]
     attributes += [x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else []
     subject = x509.Name(attributes)
@@ -79,6 +82,8 @@ def person(
     if usages and not authority:
         oids = [x509.ObjectIdentifier(u) for u in usages]
         builder = builder.add_extension(x509.ExtendedKeyUsage(oids), critical=True)
+    for extension in extra:
+        builder = builder.add_extension(extension, critical=False)
     return Person(key, builder.sign(issuing, hashes.SHA256()), issuer)
 
 

@@ -89,6 +89,8 @@ HOMES = {
     "trustmark": {"watermark.trial.trustmark"},
     "cryptography": {
         "provenance.keys.certificates",
+        "provenance.keys.revocation",
+        "provenance.credentials.revoked",
         "provenance.keys.signers",
         "provenance.keys.trust",
         "provenance.credentials.reader",

@@ -10,6 +10,7 @@ from assay.provenance.claim import AI_SOURCE_TYPES
 from assay.provenance.credentials import engine
 from assay.provenance.credentials.isolated import judge_manifest, manifest_job, read_manifest
 from assay.provenance.credentials.reader import changed_ancestors
+from assay.provenance.credentials.revoked import Revocations
 from assay.provenance.evidence import Conflict, Evidence, Fact, Status
 from assay.provenance.files.worker import Job
 from assay.provenance.limits import Limits
@@ -38,8 +39,14 @@ class ManifestCheck:
 
     name = "manifest"
 
-    def __init__(self, anchors: Sequence[engine.Anchors], lists: dict[str, str], now: dt.datetime) -> None:
-        self.anchors, self.lists, self.now = anchors, lists, now
+    def __init__(
+        self,
+        anchors: Sequence[engine.Anchors],
+        lists: dict[str, str],
+        now: dt.datetime,
+        revocations: Revocations,
+    ) -> None:
+        self.anchors, self.lists, self.now, self.revocations = anchors, lists, now, revocations
         self.version = engine.engine_version()
 
     def job(self, subject: Subject) -> Job:
@@ -54,6 +61,7 @@ class ManifestCheck:
             # What lies beside a file speaks only where the file itself is silent: anyone can put it there.
             sidecar = _sidecar(subject.asset.path, subject.limits)
             manifest = self._beside(subject, sidecar) if sidecar else manifest
+        manifest = self.revocations.judge(manifest)
         conflicts = manifest_conflicts(manifest)
         status = Status.FAIL if conflicts else _STATUS[manifest.state]
         summary = _SUMMARIES[manifest.state].format(list=manifest.trust_list)
@@ -137,7 +145,9 @@ def manifest_conflicts(manifest: Manifest) -> tuple[Conflict, ...]:
                 ("manifest", "trust"),
                 (
                     "The credentials carry a signature.",
-                    "Its certificate was revoked by the authority that issued it.",
+                    "Its certificate is on your own list of those that no longer count."
+                    if manifest.revocation.source == "deny-list"
+                    else "Its certificate was revoked by the authority that issued it.",
                 ),
             )
         )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from assay.provenance.claim import AI_SOURCE_TYPES
 from assay.provenance.credentials.engine import Anchors
 from assay.provenance.credentials.isolated import read_manifest
+from assay.provenance.credentials.revoked import Revocations
 from assay.provenance.entry import Recovery
 from assay.provenance.errors import AssayError
 from assay.provenance.evidence import Evidence, Fact, Status
@@ -42,7 +43,9 @@ class ReceiptCheck:
         anchors: Sequence[Anchors],
         lists: dict[str, str],
         now: dt.datetime,
+        revocations: Revocations,
     ) -> None:
+        self.revocations = revocations
         self.log, self.fingerprinter = log, fingerprinter
         self.anchors, self.lists, self.now = anchors, lists, now
 
@@ -122,7 +125,7 @@ class ReceiptCheck:
             )
         except AssayError:
             return best
-        return replace(best, manifest=_unbound(manifest))
+        return replace(best, manifest=self.revocations.judge(_unbound(manifest)))
 
     def _evidence(self, best: Recovered, problems: Sequence[str]) -> Evidence:
         facts: set[Fact] = set()

@@ -18,7 +18,7 @@ from assay.provenance.claim import short_source_type
 from assay.provenance.credentials.binding import Binding
 from assay.provenance.credentials.engine import RawManifest
 from assay.provenance.credentials.status import CHANGED, NEUTRAL, REVOKED, judge
-from assay.provenance.keys.certificates import describe, eku_problem, find_certificates
+from assay.provenance.keys.certificates import describe, eku_problem, find_certificates, key_problem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.manifest import (
     ABSENT,
@@ -169,12 +169,15 @@ class _Judgement:
             self.reasons.append("The signer's chain ends on a list that is not for signers of content.")
             return False
         for certificate in certificates:
-            problem = eku_problem(certificate)
+            problem = eku_problem(certificate) or key_problem(certificate)
             if problem:
                 self.reasons.append(f"{problem[:1].upper()}{problem[1:]}.")
                 return False
         if not certificates:
             self.reasons.append("The signing certificate could not be examined.")
+            return False
+        if any(c.not_valid_before_utc > self.now + CLOCK_SKEW for c in certificates):
+            self.reasons.append("The signing certificate is not valid yet.")
             return False
         expired = any(c.not_valid_after_utc < self.now for c in certificates)
         if expired and time.trust is not TimeTrust.TRUSTED:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from assay.provenance.asset import Digest
@@ -40,6 +41,10 @@ _CERTIFICATE_START = re.compile(
     re.DOTALL,
 )
 
+RSA_BITS = 2048
+"""Fewest bits of an RSA key that may sign claims."""
+CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
+"""Elliptic curves of keys that may sign claims."""
 CA_DAYS = 3650
 LEAF_DAYS = 365
 
@@ -190,15 +195,18 @@ def find_certificates(store: bytes, serial: str) -> Iterator[x509.Certificate]:
     COSE header, so they are found where a SEQUENCE header starts and parsed by ``cryptography``. A forged
     second certificate with the same serial can be planted: where there are several, none may be believed.
     """
+    return (c for c in certificates_in(store) if str(c.serial_number) == serial)
+
+
+def certificates_in(store: bytes) -> Iterator[x509.Certificate]:
+    """Yield what parses as an X.509 certificate in a manifest store: those of its chains, or planted ones."""
     for found in _CERTIFICATE_START.finditer(store):
         size = found[1] or found[2] or found[3]
         end = found.start() + 2 + len(size) + int.from_bytes(size, "big")
         try:
-            certificate = x509.load_der_x509_certificate(store[found.start() : end])
+            yield x509.load_der_x509_certificate(store[found.start() : end])
         except ValueError:
             continue
-        if str(certificate.serial_number) == serial:
-            yield certificate
 
 
 def eku_problem(certificate: x509.Certificate) -> str:
@@ -210,3 +218,24 @@ def eku_problem(certificate: x509.Certificate) -> str:
     if not ekus & set(CLAIM_SIGNING_EKUS):
         return "the signing certificate does not say that it may sign content"
     return ""
+
+
+def key_problem(certificate: x509.Certificate) -> str:
+    """Return in words why a certificate's key is too weak to sign claims (C2PA 2.x §13.2), or "" if it is not."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return "the signing key is of a kind that is not known"
+    if isinstance(key, rsa.RSAPublicKey):
+        return "" if key.key_size >= RSA_BITS else f"the signing key, RSA of {key.key_size} bits, is too weak"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return (
+            ""
+            if key.curve.name in CURVES
+            else f"the signing key's curve, {key.curve.name}, is not one for claims"
+        )
+    return (
+        ""
+        if isinstance(key, ed25519.Ed25519PublicKey)
+        else "the signing key is of a kind that is not for claims"
+    )
