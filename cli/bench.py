@@ -172,9 +172,9 @@ def print_table(
     from rich import box
     from rich.table import Table
 
-    from assay.cli.show import _Pen
+    from assay.cli.show import Pen
 
-    pen = _Pen(screen)
+    pen = Pen(screen)
     table = Table(title=pen(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
     for name in header:
         table.add_column(pen(name), overflow="fold")

@@ -27,6 +27,6 @@ def inspect(ctx: click.Context, path: Path, as_json: bool) -> None:
     if as_json:
         emit(found)
         return
-    from assay.cli.show import show_inspection
+    from assay.cli.show_inspection import show_inspection
 
     show_inspection(found, console())

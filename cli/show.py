@@ -45,7 +45,7 @@ _PLAIN = str.maketrans(
 )
 
 
-class _Pen:
+class Pen:
     """Makes Text that the console can show; the only way from a string to the screen."""
 
     def __init__(self, console: Console) -> None:
@@ -54,6 +54,7 @@ class _Pen:
         self.glyphs = _PLAIN_GLYPHS if self.plain else _GLYPHS
 
     def __call__(self, value: object, style: str = "", *, limit: int = VALUE_CHARS * 4) -> Text:
+        """Return a string as text to show, cut at ``limit`` characters."""
         from rich.text import Text
 
         from assay.provenance.text import safe_text
@@ -79,7 +80,8 @@ def _grid(*ratios: int | None) -> Table:
     return grid
 
 
-def _print(console: Console, item: RenderableType) -> None:
+def put(console: Console, item: RenderableType) -> None:
+    """Print without markup, highlighting or emoji."""
     console.print(item, markup=False, highlight=False, emoji=False)
 
 
@@ -94,7 +96,7 @@ def show_report(report: Report, console: Console, verbose: bool = False) -> None
     from rich.console import Group
     from rich.panel import Panel
 
-    pen = _Pen(console)
+    pen = Pen(console)
     parts: list[RenderableType] = []
     for block in _blocks(report, pen, verbose):
         parts += [pen(""), *block] if parts else block
@@ -105,10 +107,10 @@ def show_report(report: Report, console: Console, verbose: bool = False) -> None
         width=min(console.width, WIDTH),
         padding=(1, 2),
     )
-    _print(console, panel)
+    put(console, panel)
 
 
-def _blocks(report: Report, pen: _Pen, verbose: bool) -> Iterator[list[RenderableType]]:
+def _blocks(report: Report, pen: Pen, verbose: bool) -> Iterator[list[RenderableType]]:
     from assay.provenance import wording
 
     yield [_verdict(report, pen), pen(report.headline)]
@@ -128,11 +130,12 @@ def _blocks(report: Report, pen: _Pen, verbose: bool) -> Iterator[list[Renderabl
     yield from ([tree] for tree in _histories(report, pen, verbose))
     if verbose:
         yield _signers(report, pen)
+        yield from _coverage(report, pen)
         yield [pen("Not checked", "bold"), *(pen(f"- {line}") for line in wording.not_checked(report))]
         yield [_basis(report, pen)]
 
 
-def _verdict(report: Report, pen: _Pen) -> Text:
+def _verdict(report: Report, pen: Pen) -> Text:
     from assay.provenance import wording
     from assay.provenance.report import Verdict
 
@@ -141,7 +144,7 @@ def _verdict(report: Report, pen: _Pen) -> Text:
     return pen(f"[ {mark}{label} ]", "bold")
 
 
-def _axes(report: Report, pen: _Pen) -> Table:
+def _axes(report: Report, pen: Pen) -> Table:
     from assay.provenance import wording
 
     grid = _grid(None, 1)
@@ -151,7 +154,7 @@ def _axes(report: Report, pen: _Pen) -> Table:
     return grid
 
 
-def _conflict(conflict: Any, pen: _Pen) -> RenderableType:
+def _conflict(conflict: Any, pen: Pen) -> RenderableType:
     from rich.console import Group
 
     from assay.provenance import wording
@@ -162,7 +165,7 @@ def _conflict(conflict: Any, pen: _Pen) -> RenderableType:
     return Group(pen.line(pen("Cannot both be right", "bold"), pen(conflict.rule, "dim")), grid)
 
 
-def _evidence(report: Report, pen: _Pen, verbose: bool) -> RenderableType:
+def _evidence(report: Report, pen: Pen, verbose: bool) -> RenderableType:
     from rich.console import Group
 
     from assay.provenance import wording
@@ -189,7 +192,7 @@ def _packed(items: Iterable[str], columns: int) -> list[str]:
     return lines
 
 
-def _regions(report: Report, pen: _Pen) -> list[RenderableType]:
+def _regions(report: Report, pen: Pen) -> list[RenderableType]:
     from assay.provenance import wording
 
     recovered = report.recovered
@@ -203,7 +206,7 @@ def _regions(report: Report, pen: _Pen) -> list[RenderableType]:
     return [pen("Differs from the original", "bold"), grid, *more]
 
 
-def _histories(report: Report, pen: _Pen, verbose: bool) -> Iterator[RenderableType]:
+def _histories(report: Report, pen: Pen, verbose: bool) -> Iterator[RenderableType]:
     from assay.provenance.manifest import ManifestState
 
     if report.manifest.state is not ManifestState.ABSENT:
@@ -213,7 +216,7 @@ def _histories(report: Report, pen: _Pen, verbose: bool) -> Iterator[RenderableT
         yield _history(kept, "The original in the ledger", pen, verbose)
 
 
-def _history(manifest: Manifest, what: str, pen: _Pen, verbose: bool) -> Tree:
+def _history(manifest: Manifest, what: str, pen: Pen, verbose: bool) -> Tree:
     from itertools import count
 
     from rich.tree import Tree
@@ -233,9 +236,7 @@ def _history(manifest: Manifest, what: str, pen: _Pen, verbose: bool) -> Tree:
     return tree
 
 
-def _ancestors(
-    tree: Tree, items: Sequence[Ingredient], pen: _Pen, verbose: bool, seen: Iterator[int]
-) -> None:
+def _ancestors(tree: Tree, items: Sequence[Ingredient], pen: Pen, verbose: bool, seen: Iterator[int]) -> None:
     from assay.provenance import wording
 
     for item in items:
@@ -253,11 +254,11 @@ def _ancestors(
         _ancestors(node, item.ingredients, pen, verbose, seen)
 
 
-def _state(words: str, pen: _Pen) -> Text:
+def _state(words: str, pen: Pen) -> Text:
     return pen(f"({words})", "dim")
 
 
-def _actions(tree: Tree, actions: Sequence[Any], pen: _Pen, verbose: bool) -> None:
+def _actions(tree: Tree, actions: Sequence[Any], pen: Pen, verbose: bool) -> None:
     from assay.provenance import wording
 
     for action in actions[: ITEMS if verbose else 4]:
@@ -268,7 +269,7 @@ def _actions(tree: Tree, actions: Sequence[Any], pen: _Pen, verbose: bool) -> No
         tree.add(pen(f"and {hidden} more actions", "dim"))
 
 
-def _signers(report: Report, pen: _Pen) -> list[RenderableType]:
+def _signers(report: Report, pen: Pen) -> list[RenderableType]:
     from assay.provenance import wording
 
     grid = _grid(None, 1)
@@ -291,7 +292,16 @@ def _signers(report: Report, pen: _Pen) -> list[RenderableType]:
     return [pen("Signer", "bold"), grid] if grid.row_count else [pen("No signer is named.", "dim")]
 
 
-def _basis(report: Report, pen: _Pen) -> Table:
+def _coverage(report: Report, pen: Pen) -> Iterator[list[RenderableType]]:
+    from assay.provenance.coverage import coverage_sentence, gap_words
+
+    coverage = report.manifest.coverage
+    if coverage:
+        gaps = (pen(f"- {words}") for words in gap_words(coverage))
+        yield [pen("Covered bytes", "bold"), pen(coverage_sentence(coverage)), *gaps]
+
+
+def _basis(report: Report, pen: Pen) -> Table:
     from assay.provenance import wording
 
     grid = _grid(None, 1)
@@ -308,7 +318,7 @@ def _basis(report: Report, pen: _Pen) -> Table:
     return grid
 
 
-def _facts(grid: Table, rows: Mapping[str, object], pen: _Pen) -> None:
+def _facts(grid: Table, rows: Mapping[str, object], pen: Pen) -> None:
     for name, value in rows.items():
         if value:
             grid.add_row(pen(name, "dim", limit=60), pen(value, limit=VALUE_CHARS))
@@ -321,7 +331,7 @@ def show_signed(signed: Signed, console: Console) -> None:
     """Print what one signature left: credentials, watermark, ledger entry, and what was left out and why."""
     from assay.provenance.receipt import RECEIPT_SUFFIX
 
-    pen = _Pen(console)
+    pen = Pen(console)
     receipt = signed.receipt
     grid = _grid(None, 1)
     rows: dict[str, object] = {
@@ -336,8 +346,8 @@ def show_signed(signed: Signed, console: Console) -> None:
     _facts(grid, rows, pen)
     for note in signed.notes:
         grid.add_row(pen("note", "dim"), pen(note))
-    _print(console, pen.line(pen(signed.path.name, limit=200), pen("→"), pen(signed.out, "bold", limit=400)))
-    _print(console, grid)
+    put(console, pen.line(pen(signed.path.name, limit=200), pen("→"), pen(signed.out, "bold", limit=400)))
+    put(console, grid)
 
 
 def show_histories(console: Console, rows: Sequence[tuple[str, str, Report]]) -> None:
@@ -345,7 +355,7 @@ def show_histories(console: Console, rows: Sequence[tuple[str, str, Report]]) ->
     from rich import box
     from rich.table import Table
 
-    pen = _Pen(console)
+    pen = Pen(console)
     wide = console.width >= NARROW
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, expand=False, show_lines=False)
     columns = ("what happened to the photo", "expected", "verdict", "one reason")
@@ -363,10 +373,10 @@ def show_histories(console: Console, rows: Sequence[tuple[str, str, Report]]) ->
             table.add_row(pen(told).append("\n").append_text(reason), _lines(shown, pen))
         if not wide:
             table.add_section()
-    _print(console, table)
+    put(console, table)
 
 
-def _lines(text: str, pen: _Pen) -> Text:
+def _lines(text: str, pen: Pen) -> Text:
     from rich.text import Text
 
     return Text("\n").join(pen(line, "bold") for line in text.split("\n"))
@@ -392,43 +402,3 @@ def _reason(report: Report) -> str:
         too = "; the watermark is missing there too" if silent else ""
         return f"{start}{laid}. Differs: {places}{too}."
     return f"{start}{laid}. No region differs."
-
-
-# ------------------------------------------------------------------------------------------ an inspection
-
-
-def show_inspection(found: Mapping[str, Any], console: Console) -> None:
-    """Print everything that an inspection found as a tree; empty values are left out."""
-    from rich.tree import Tree
-
-    pen = _Pen(console)
-    asset = found.get("asset") or {}
-    tree = Tree(pen(asset.get("path", "a file"), "bold", limit=400))
-    for key, value in found.items():
-        if key != "type":
-            _branch(tree, key, value, pen)
-    _print(console, tree)
-
-
-def _branch(tree: Tree, key: str, value: object, pen: _Pen) -> None:
-    name = pen(key.replace("_", " "), "bold", limit=120)
-    if isinstance(value, Mapping):
-        kept = {k: v for k, v in value.items() if v not in (None, "", [], {})}
-        node = tree.add(name if kept else pen.line(name, pen("nothing", "dim")))
-        for inner, item in list(kept.items())[:ITEMS]:
-            _branch(node, str(inner), item, pen)
-        _more(node, len(kept), pen)
-    elif isinstance(value, (list, tuple)) and any(isinstance(v, (Mapping, list, tuple)) for v in value):
-        node = tree.add(name)
-        for number, item in enumerate(value[:ITEMS], 1):
-            _branch(node, str(number), item, pen)
-        _more(node, len(value), pen)
-    elif isinstance(value, (list, tuple)):
-        tree.add(pen.line(name, pen(", ".join(str(v) for v in value) or "none", limit=VALUE_CHARS * 3)))
-    else:
-        tree.add(pen.line(name, pen(value, limit=VALUE_CHARS)))
-
-
-def _more(node: Tree, total: int, pen: _Pen) -> None:
-    if total > ITEMS:
-        node.add(pen(f"and {total - ITEMS} more", "dim"))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from assay.provenance.asset import Digest
+from assay.provenance.coverage import Coverage
 
 SIDECAR_SUFFIX = ".c2pa"
 """Appended to a file's name for a manifest kept beside it."""
@@ -144,7 +145,8 @@ class Manifest:
 
     ``codes`` are the C2PA status codes of the active manifest that are not plain successes; ``reasons`` say in
     sentences why the state is what it is; ``trust_list`` names the list that matched; ``uncovered`` are
-    (start, length) byte ranges of picture content that the signature does not cover; ``store`` the raw bytes.
+    (start, length) byte ranges of picture content that the signature does not cover; ``coverage`` all that it
+    leaves out, harmless or not, None where it is bound to no bytes of this file; ``store`` the raw bytes.
     """
 
     state: ManifestState
@@ -167,6 +169,7 @@ class Manifest:
     revoked: bool = False
     revocation: Revocation = field(default_factory=Revocation)
     uncovered: tuple[tuple[int, int], ...] = ()
+    coverage: Coverage | None = None
     store: bytes = field(default=b"", repr=False)
 
     @property
@@ -211,6 +214,7 @@ class Manifest:
             "ingredients": [i.to_json() for i in self.ingredients],
             "cawg": list(self.cawg),
             "uncovered": [list(r) for r in self.uncovered],
+            "coverage": self.coverage.to_json() if self.coverage else None,
         }
 
 

@@ -19,12 +19,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from assay.provenance import wording
+from assay.provenance.coverage import coverage_view
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.leaning import spectrum_words
 from assay.provenance.looks import detector_views, plot
 from assay.provenance.manifest import Action, Ingredient, Manifest, ManifestState
-from assay.provenance.mark import Extent, Reading
 from assay.provenance.opinion import Spectrum
+from assay.provenance.plates import alignment, extent_of, holes_of, regions_of
 from assay.provenance.preview import Preview
 from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Report, Verdict
@@ -34,8 +35,6 @@ __all__ = ["Preview", "environment", "fragment", "page", "spectrum_svg"]
 
 REGIONS = 40
 """Most changed regions drawn on a picture."""
-HOLES = 26
-"""Most regions without the mark drawn on a picture: each has a letter."""
 HISTORY = 200
 """Most ancestors, actions of one of them, and status codes shown."""
 RAW_CHARS = 200_000
@@ -102,6 +101,7 @@ class _View:
     detectors: tuple[dict[str, Any], ...]
     history: tuple[dict[str, Any], ...]
     certificates: tuple[dict[str, Any], ...]
+    coverage: dict[str, Any] | None
     recovered: dict[str, Any] | None
     without: tuple[dict[str, Any], ...]
     weight: tuple[str, ...]
@@ -111,7 +111,7 @@ class _View:
 
 
 def _view(report: Report, preview: Preview | None, ident: str) -> _View:
-    regions = _regions(report.recovered, _extent(report))
+    regions = regions_of(report.recovered, extent_of(report))
     return _View(
         id=ident,
         report=report,
@@ -128,7 +128,7 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
         plate=_plate(report, preview),
         regions=regions[:REGIONS],
         more_regions=max(0, len(regions) - REGIONS),
-        holes=_holes(report),
+        holes=holes_of(report),
         evidence=_evidence(report),
         detectors=tuple(
             {**view, "map": Markup(view["map"])}  # noqa: S704  (Preview vouches for it)
@@ -136,6 +136,7 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
         ),
         history=tuple(_history(report)),
         certificates=tuple(_certificates(report)),
+        coverage=coverage_view(report.manifest.coverage),
         recovered=_recovered(report.recovered),
         without=_without(report),
         weight=tuple(_weight(report)),
@@ -193,41 +194,8 @@ def _plate(report: Report, preview: Preview | None) -> dict[str, Any] | None:
         "original_height": preview.original_height,
         "notes": preview.notes,
         "matches": bool(report.recovered and report.recovered.matches),
-        "alignment": _alignment(report.recovered),
+        "alignment": alignment(report.recovered),
     }
-
-
-def _alignment(recovered: Recovered | None) -> str:
-    comparison = recovered.comparison if recovered and recovered.matches else None
-    return comparison.alignment if comparison and comparison.alignment != "as is" else ""
-
-
-def _extent(report: Report) -> Extent | None:
-    found = (e.found.extent for e in report.evidence if e.check == "mark" and isinstance(e.found, Reading))
-    return next(found, None)
-
-
-def _regions(recovered: Recovered | None, extent: Extent | None) -> tuple[dict[str, Any], ...]:
-    if not recovered or not recovered.matches or not recovered.comparison:
-        return ()
-    return tuple(
-        _drawn(
-            number, region, "; the watermark is missing there too" if extent and extent.misses(region) else ""
-        )
-        for number, region in enumerate(recovered.comparison.regions, 1)
-    )
-
-
-def _holes(report: Report) -> tuple[dict[str, Any], ...]:
-    extent = _extent(report)
-    holes = extent.holes[:HOLES] if extent else ()
-    return tuple(_drawn(chr(ord("A") + number), hole) for number, hole in enumerate(holes))
-
-
-def _drawn(name: object, region: wording.Region, remark: str = "") -> dict[str, Any]:
-    left, top, width, height = (f"{value * 100:.2f}" for value in wording.clipped(region))
-    words = f"{wording.region_words(region)}{remark}"
-    return {"number": name, "left": left, "top": top, "width": width, "height": height, "words": words}
 
 
 # ------------------------------------------------------------------------------------------- the evidence

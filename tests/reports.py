@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 
 from assay.provenance.asset import Asset, Digest
+from assay.provenance.coverage import Coverage, Gap, Held
 from assay.provenance.decide import decide
 from assay.provenance.entry import Entry
 from assay.provenance.evidence import Conflict, Evidence, Fact, Status
@@ -106,6 +107,11 @@ def manifest(state: ManifestState, s: str | None = None, **changes: object) -> M
         "cawg": (s or "cawg.identity.trusted",),
         "remote_url": s or "",
         "where": s or "embedded",
+        "coverage": Coverage(
+            "data",
+            1_843_221,
+            (Gap(2, 51_179, Held.MANIFEST, s or "APP11"), Gap(1_800_000, 43_221, Held.APPENDED, s or "")),
+        ),
     }
     return Manifest(state, **{**fields, **changes})  # type: ignore[arg-type]
 

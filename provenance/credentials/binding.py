@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from assay.provenance.errors import InputError
-from assay.provenance.files.structure import content_overlap
+from assay.provenance.coverage import Coverage
+from assay.provenance.credentials.gaps import map_gaps
+from assay.provenance.errors import InputError, UnsupportedError
+from assay.provenance.files.structure import Layout, layout_isolated
 from assay.provenance.files.walk_containers import judge_paths
 
 _CHUNK = 1 << 20
@@ -32,6 +34,7 @@ class Binding:
     ``holds``: whether our own hash over the covered bytes matches the signed one; None where not computed.
     ``fragmented``: the file is the first part of a stream whose other parts are needed to check it (DASH).
     ``unread``: why it could not be judged what the excluded ranges hold, empty where it could.
+    ``coverage``: all that the hash leaves out, harmless or not; None where nothing binds the file.
     """
 
     uncovered: tuple[tuple[int, int], ...] = ()
@@ -39,6 +42,7 @@ class Binding:
     holds: bool | None = None
     fragmented: bool = False
     unread: str = ""
+    coverage: Coverage | None = None
 
 
 def examine(
@@ -72,21 +76,21 @@ def examine(
             fragmented |= any(
                 isinstance(m, dict) and m.get("initHash") for m in assertion.get("merkle") or []
             )
-    parts, unread = _overlap(stream, media_type, ranges)
-    return Binding(parts, tuple(boxes), holds, fragmented, unread)
+    found, why = _layout(stream, media_type)
+    parts = found.content_in(ranges) if found else []
+    unread = "" if found or not ranges else why
+    coverage = map_gaps(stream, found, store, parts)
+    return Binding(tuple(parts), tuple(boxes), holds, fragmented, unread, coverage)
 
 
-def _overlap(
-    stream: BinaryIO, media_type: str, ranges: list[tuple[int, int]]
-) -> tuple[tuple[tuple[int, int], ...], str]:
-    """Return the content that the ranges cover, or why that cannot be said: a broken file is no harmless one."""
-    if not ranges:
-        return (), ""
+def _layout(stream: BinaryIO, media_type: str) -> tuple[Layout | None, str]:
+    """Return the file's byte map, or why there is none: a broken file is no harmless one."""
     try:
-        parts = content_overlap(stream, media_type, ranges)
+        return layout_isolated(stream, media_type), ""
+    except UnsupportedError:
+        return None, f"the layout of {media_type} is not known here"
     except InputError as error:
-        return (), error.message
-    return (tuple(parts), "") if parts is not None else ((), f"the layout of {media_type} is not known here")
+        return None, error.message
 
 
 def _matches(stream: BinaryIO, ranges: list[tuple[int, int]], assertion: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO, Literal
 
+from assay.provenance.coverage import Coverage
 from assay.provenance.credentials import engine
 from assay.provenance.credentials.binding import Binding, examine
 from assay.provenance.credentials.engine import Anchors, RawManifest, SignRequest
@@ -164,6 +165,7 @@ def _examine(
         "holds": binding.holds,
         "fragmented": binding.fragmented,
         "unread": binding.unread,
+        "coverage": binding.coverage.to_json() if binding.coverage else None,
     }
     return header, raw.store
 
@@ -207,5 +209,6 @@ def _judge(
         header["holds"],
         bool(header["fragmented"]),
         str(header["unread"]),
+        Coverage.of_json(header["coverage"]) if header["coverage"] else None,
     )
     return interpret(raw, binding, now=now, lists=lists, limits=limits)

@@ -117,6 +117,7 @@ class _Judgement:
             where="embedded" if self.raw.embedded else "sidecar",
             revoked=bool(failures & REVOKED),
             uncovered=uncovered,
+            coverage=self.binding.coverage,
             store=self.raw.store,
         )
 

@@ -93,6 +93,13 @@ class Layout:
         said += [f"can also be read as {kind}" for kind in self.second_formats]
         return tuple(said)
 
+    def content_in(self, ranges: list[Span]) -> list[Span]:
+        """Return the parts of (start, length) ``ranges`` that are picture, sound or structure; see content_overlap."""
+        harmless = subtract([(part.start, part.end) for part in self.metadata], list(self.claimed))
+        harmless.append((self.size - self.appended, self.size))
+        asked = [(max(start, 0), min(start + length, self.size)) for start, length in ranges]
+        return [(start, end - start) for start, end in subtract(asked, harmless)]
+
 
 def layout(stream: BinaryIO, media_type: str, limits: Limits = DEFAULT_LIMITS) -> Layout:
     """Map a file of a known media type; the stream is left at its start.
@@ -149,10 +156,7 @@ def content_overlap(
         found = layout_isolated(stream, media_type, limits)
     except UnsupportedError:
         return None
-    harmless = subtract([(part.start, part.end) for part in found.metadata], list(found.claimed))
-    harmless.append((found.size - found.appended, found.size))
-    asked = [(max(start, 0), min(start + length, found.size)) for start, length in ranges]
-    return [(start, end - start) for start, end in subtract(asked, harmless)]
+    return found.content_in(ranges)
 
 
 def _appended_type(view: View, at: int) -> str:

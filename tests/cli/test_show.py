@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from assay.cli.show import show_histories, show_inspection, show_report, show_signed
+from assay.cli.show import show_histories, show_report, show_signed
+from assay.cli.show_inspection import show_inspection
 from assay.provenance.asset import Digest
 from assay.provenance.manifest import SignerName
 from assay.provenance.mark import Mark

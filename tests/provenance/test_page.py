@@ -56,7 +56,7 @@ ELEMENTS = {
     ),
     *("div", "p", "span", "b", "strong", "h1", "h2", "h3", "h4", "ul", "ol", "li", "dl", "dt", "dd"),
     *("table", "thead", "tbody", "tr", "th", "td", "a", "figure", "figcaption", "img", "blockquote"),
-    *("details", "summary", "pre", "svg", "path", "ellipse", "text"),
+    *("details", "summary", "pre", "svg", "path", "rect", "ellipse", "text"),
 }
 ATTRIBUTES = {
     *(
