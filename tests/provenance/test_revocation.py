@@ -19,6 +19,7 @@ from assay.provenance.keys.denied import DENIED, Denial, read_denials, read_seri
 from ..authority import Server
 from ..forger import bare_sign, created, definition
 from ..people import CODE_SIGNING, OCSP_SIGNING, TIME_STAMPING, person
+from ..staple import staple
 
 DER = serialization.Encoding.DER
 DAY = dt.timedelta(days=1)
@@ -260,6 +261,45 @@ def test_the_authority_of_a_stranger_is_not_told_that_its_file_is_examined(desk,
     report = online(path)
     assert report.verdict == "inconclusive"
     assert authority.asked == []
+
+
+# ------------------------------------------------------------------------------------------- stapled
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({}, ("source-confirmed", "good")),
+        ({"revoked": DAY}, ("conflict", "revoked")),
+        ({"by": "stranger"}, ("source-confirmed", "unknown")),
+        ({"by": "stranger", "revoked": DAY}, ("source-confirmed", "unknown")),
+        ({"age": 9 * DAY}, ("source-confirmed", "unknown")),
+    ],
+    ids=["good", "revoked", "forged good", "forged revoked", "old"],
+)
+def test_an_answer_beside_the_signature_needs_no_network_and_is_believed_only_if_it_is_the_authority_s(
+    desk, status, expected
+):
+    """Anyone can put one there: it is outside the signature."""
+    studio = desk.studio
+    if "revoked" in status:
+        status = {**status, "revoked": studio.now - status["revoked"]}
+    if "by" in status:
+        status = {**status, "by": studio.stranger, "include": [studio.stranger]}
+    response = answer(studio.agency, studio.agencies, studio.now, **status)
+    path = desk.file(staple(signed(desk, studio.agency).read_bytes(), response))
+    report = desk.verify(path, checks=("manifest",))
+    assert (report.verdict, report.manifest.revocation.state) == expected
+    if expected[1] != "unknown":
+        assert report.manifest.revocation.source == "stapled"
+
+
+def test_a_stranger_s_own_revocation_accuses_nobody(desk):
+    """A copy signed anew by somebody unknown, with a revocation of its own stapled on, is no conflict."""
+    by = desk.studio.stranger
+    response = answer(by, by.issuer, desk.now, revoked=desk.now - DAY)
+    path = desk.file(staple(signed(desk, by).read_bytes(), response))
+    assert desk.verify(path, checks=("manifest",)).verdict == "inconclusive"
 
 
 # ------------------------------------------------------------------------------------------- and the time of it
