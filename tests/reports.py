@@ -166,7 +166,7 @@ def looked(llr: float | None = -0.7, s: str | None = None) -> Evidence:
         regions=(Region(0, 0, 30, 30, 1.2), Region(30, 10, 30, 30, -0.4)),
         says=(s or "The pixels are moderately more like generated pictures than like photographs.",),
         calibration=Calibration(
-            s or "statistics-1", s or "real photographs", s or "fine", 1976, 1.4, 8.5, 98.2
+            s or "statistics-1", s or "real photographs", s or "fine", 1976, 1.4, 8.5, 48.2
         ),
     )
     spectrum = Spectrum((0.1, 0.2, 0.3), (3.0, 1.0, -4.0), (2.0, 0.0, -2.0), s or "the pictures learned from")

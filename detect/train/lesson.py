@@ -121,11 +121,12 @@ def batches(
         labels: list[float] = []
         while len(crops) < size:
             item = int(rng.choice(len(chance), p=chance))
-            number, way = int(rng.integers(cuttings.counts[item])), int(rng.integers(1 << 31))
+            way = int(rng.integers(1 << 31))
             if draw.scale == WHOLE:
                 crops.append(seen(cuttings.view(item), draw, np.random.default_rng(way)))
                 labels.append(float(fake[item]))
                 continue
+            number = int(rng.integers(cuttings.counts[item]))
             crops.append(travelled(cuttings.one(item, number), draw, np.random.default_rng(way)))
             labels.append(float(fake[item]))
             if again is not None and not fake[item] and len(crops) < size:

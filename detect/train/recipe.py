@@ -28,8 +28,8 @@ Table = TypeVar("Table", Plan, Course, Cut, Draw, Drill)
 class Recipe:
     """One training: the detector's name, its architecture, most pictures of a source, and tables of the rest.
 
-    By statistics: [vectors] and [course]. A network: its [settings], how pictures are [cut], the [drill], and how
-    crops are drawn, [draw].
+    ``fails`` are sentences for the card: where it is known to fail. By statistics: [vectors] and [course]. A network:
+    its [settings], how pictures are [cut], the [drill], and how crops are drawn, [draw].
     """
 
     name: str
@@ -37,6 +37,7 @@ class Recipe:
     folds: int = FOLDS
     most: int = MOST
     seed: int = 0
+    fails: tuple[str, ...] = ()
     settings: dict[str, float | str] = field(default_factory=dict)
     vectors: Plan = field(default_factory=Plan)
     course: Course = field(default_factory=Course)
@@ -59,13 +60,16 @@ def read_recipe(path: Path) -> Recipe:
             "course": _table(Course, data.pop("course", {})),
             "cut": _table(Cut, data.pop("cut", {})),
         }
+        fails = data.pop("fails", [])
+        if not isinstance(fails, list) or not all(isinstance(sentence, str) for sentence in fails):
+            raise TypeError("fails is no list of sentences")
         draw = _table(Draw, data.pop("draw", {}))
         tables["drill"] = replace(_table(Drill, data.pop("drill", {})), draw=draw)
         if not isinstance(settings, dict) or not all(
             isinstance(v, int | float | str) for v in settings.values()
         ):
             raise TypeError("settings is no table of numbers and words")
-        recipe: Recipe = _known(Recipe, {**data, **tables, "settings": settings})
+        recipe: Recipe = _known(Recipe, {**data, **tables, "settings": settings, "fails": tuple(fails)})
         return recipe
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"the recipe cannot be followed: {error}", path=path) from error

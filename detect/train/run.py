@@ -136,7 +136,7 @@ def _card(
         calibration=Calibration(fusion.id, fusion.lines),
         sources=sources,
         licence="Apache-2.0",
-        fails=(),
+        fails=recipe.fails,
         measured=(),
         made=f"{made:%Y-%m-%d}",
     )

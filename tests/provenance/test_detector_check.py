@@ -13,7 +13,7 @@ from assay.provenance.decide import settled
 from assay.provenance.errors import ConfigurationError, UsageError
 from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.looks import plot
-from assay.provenance.opinion import Answered, Explanation, Opinion, Region, Spectrum
+from assay.provenance.opinion import Answered, Calibration, Explanation, Opinion, Region, Spectrum
 from assay.provenance.page import page, spectrum_svg
 from assay.provenance.policy import NEWSROOM, choose_policy
 from assay.provenance.preview import Preview, maps
@@ -140,7 +140,7 @@ def test_the_score_keeps_within_what_the_calibration_can_carry():
     assert score.log10_lr == -0.7
     assert score.interval == (-1.4, -0.7)
     assert score.false_alarms_per_1000 == 8.5
-    assert score.calibration["worst_per_1000"] == 98.2
+    assert score.calibration["worst_per_1000"] == 48.2
 
 
 # ------------------------------------------------------------------------------------ silence and faults
@@ -310,3 +310,10 @@ def test_hostile_words_in_a_plot_stay_words(s):
 def test_regions_of_an_opinion_are_json():
     regions = (Region(0, 0, 8, 8, 1.23456),)
     assert opinion(regions=regions).to_json()["regions"] == [[0, 0, 8, 8, 1.235]]
+
+
+@pytest.mark.parametrize(("worst", "leaning"), [(50.0, "ai"), (50.1, "none"), (None, "ai")])
+def test_nothing_leans_to_generated_as_some_kind_of_photographs_often_does(worst, leaning):
+    counted = Calibration("theirs-1", "real photographs", "fine", 900, 1.4, 3.0, worst)
+    assert opinion(-0.7, calibration=counted).leaning == leaning
+    assert opinion(0.7, calibration=counted).leaning == "captured"
