@@ -49,7 +49,8 @@ def convert(
     KIND is cnndetection, npr, univfd, effort, community-forensics or dinov3; FILE its checkpoint, or backbone and head,
     as safetensors or .pth. Of a .pth only tensors are read, no other object. What is written is run, and
     its scores are compared with torch's. Needs torch (pip install 'assay[torch]'), and all but
-    cnndetection and npr timm and transformers ('assay[backbones]'). The model has no calibration yet: 'assay detect calibrate --fake' gives it a say.
+    cnndetection and npr timm and transformers ('assay[backbones]'). The model has no calibration yet:
+    'assay detect calibrate --fake' gives it a say.
 
     \b
     Examples:

@@ -62,6 +62,8 @@ class Witness:
                 f"too small: {wanted.least_side} pixels of the shorter side are needed", conditions, start
             )
         pixels = picture.pixels if wanted.scale == NATIVE else viewed(picture.pixels, wanted.side)
+        if min(pixels.shape[:2]) < wanted.side:
+            return self._silent("too long and narrow to be seen as a whole", conditions, start)
         boxes = places(pixels.shape[0], pixels.shape[1], wanted.side, wanted.crops)
         crops = cut(pixels, boxes)
         # A view with much white in it still shows what it shows.
