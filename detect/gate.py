@@ -85,8 +85,15 @@ _MEAN = 57.625
 
 
 def drawn(pixels: Samples) -> float:
-    """Return the share of horizontal neighbours that are alike in all three colours, 0..1, on at most 512 rows."""
+    """Return the share of horizontal neighbours that are alike in all three colours, 0..1, on at most 512 rows.
+
+    Neighbours of which one is black or the other white, in all colours, do not count: lights and shadows are cut off.
+    """
     rows = pixels[:: max(1, pixels.shape[0] // 512)]
-    same = (rows[:, 1:] == rows[:, :-1]).all(-1)
-    dark_or_light = (rows[:, 1:].max(-1) <= 2) | (rows[:, 1:].min(-1) >= 253)
-    return float((same & ~dark_or_light).mean())
+    same, dark, light = (np.ones((rows.shape[0], rows.shape[1] - 1), np.bool_) for _ in range(3))
+    for plane in (np.ascontiguousarray(rows[..., n]) for n in range(3)):
+        right, left = plane[:, 1:], plane[:, :-1]
+        same &= right == left
+        dark &= right <= 2
+        light &= left >= 253
+    return float((same & ~(dark | light)).mean())

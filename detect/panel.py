@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from assay.detect.calibrate import Line
 from assay.detect.fuse import Alarm, Fusion, share
+from assay.detect.gate import domain
 from assay.detect.witness import DISAGREEING, FEWEST_TO_DISAGREE, Clock, Witness
 from assay.provenance.media import Picture
 from assay.provenance.opinion import LEANS, Answered, Calibration, Opinion
@@ -34,7 +35,8 @@ class Panel:
     def examine(self, picture: Picture) -> Opinion:
         """Ask every detector and weigh what they say as one; silent where one of them is, or nothing is calibrated."""
         start = self.clock()
-        parts = tuple(witness.examine(picture) for witness in self.witnesses)
+        about = domain(picture)
+        parts = tuple(witness.examine(picture, about) for witness in self.witnesses)
         conditions = parts[0].conditions if parts else {}
         # A part that is uncalibrated, or whose crops disagree, has a logit all the same: the fusion has its own line.
         spoke = {p.detector: p.logit for p in parts if p.logit is not None}

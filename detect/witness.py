@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from assay.detect.card import CROPS, NATIVE, VECTORS, Card
 from assay.detect.crops import Box, Crops, cut, equalised, places, telling, viewed
-from assay.detect.gate import domain
+from assay.detect.gate import Domain, domain
 from assay.detect.vectors import described
 from assay.provenance.media import Picture
 from assay.provenance.opinion import Answered, Opinion, Region
@@ -48,10 +48,10 @@ class Witness:
     clock: Clock
     reference: NDArray[np.float32] | None = None
 
-    def examine(self, picture: Picture) -> Opinion:
-        """Return what this detector thinks of a picture."""
+    def examine(self, picture: Picture, about: Domain | None = None) -> Opinion:
+        """Return what this detector thinks of a picture; ``about`` is what the gate says of it, where that is known."""
         start = self.clock()
-        about = domain(picture)
+        about = about or domain(picture)
         conditions: dict[str, object] = {"condition": about.condition, "jpeg_quality": about.quality}
         if about.reason:
             return self._silent(about.reason, conditions, start)
