@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from assay.cli.door import (
     progress,
     talk,
 )
+from assay.cli.reports import FORMATS, write_report
 from assay.provenance.errors import AssayError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ FILE = click.Path(path_type=Path)
 VERDICT_CODES = {"conflict": 1, "inconclusive": 3}
 # The worst of several files, in the order of docs/formats/report.md.
 SEVERITY = (5, 4, 1, 3, 0)
-FORMATS = (".html", ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,11 @@ class Asked:
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=FILE, metavar="PATH…")
 @click.option(
-    "--report", "report_path", type=FILE, metavar="FILE", help="Also write a report: .html or .json."
+    "--report",
+    "report_path",
+    type=FILE,
+    metavar="FILE",
+    help="Also write a report: .html, .json, .sarif, or .xml (JUnit).",
 )
 @click.option(
     "--policy", "policy_name", default=None, metavar="NAME", help="Policy.  [default: the workspace's]"
@@ -91,22 +94,22 @@ def verify(
     failing = _verdicts(fail_on)
     if report_path and report_path.suffix.lower() not in FORMATS:
         raise click.UsageError(
-            f"--report writes .html or .json, not {report_path.suffix or 'a file without suffix'}"
+            f"--report writes {', '.join(FORMATS)}, not {report_path.suffix or 'a file without suffix'}"
         )
     named = tuple(c.strip() for c in checks.split(",") if c.strip()) or None
     asked = Asked(policy_name, named, reference, online)
     workspace = open_workspace(ctx)
     codes: list[int] = []
-    kept: list[Report] = []
+    kept: list[tuple[Path, Report | AssayError]] = []
     files = _files(paths)
     with progress(ctx, "verifying", len(files)) as advance:
         for path, answer in _answers(ctx, workspace, files, asked, jobs):
             codes.append(_show(ctx, path, answer, as_json, failing))
-            if not isinstance(answer, AssayError):
-                kept.append(answer)
+            if report_path:
+                kept.append((path, answer))
             advance()
     if report_path:
-        _write(report_path, kept, workspace)
+        write_report(report_path, kept, workspace, failing)
         talk(ctx, f"report: {report_path}")
     ctx.exit(next((c for c in SEVERITY if c in codes), 0))
 
@@ -206,17 +209,3 @@ def _show(
         say(InputError(answer.unprocessed, path=answer.asset.path))
         return InputError.exit_code
     return 1 if str(answer.verdict) in failing else VERDICT_CODES.get(str(answer.verdict), 0)
-
-
-def _write(path: Path, reports: list[Report], workspace: Workspace) -> None:
-    from assay.provenance.files.atomic import atomic_output
-
-    if path.suffix.lower() == ".json":
-        documents = [r.to_json() for r in reports]
-        data = json.dumps(documents[0] if len(documents) == 1 else documents, indent=2).encode() + b"\n"
-    else:
-        from assay.provenance.page import page
-
-        data = page([(r, workspace.preview(r)) for r in reports], title="Assay report").encode()
-    with atomic_output(path, overwrite=True) as stream:
-        stream.write(data)
