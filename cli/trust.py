@@ -21,6 +21,9 @@ trust = LazyGroup(
         "add": ("assay.cli.trust:add", "Add a list of certificates, or of ledgers and witnesses."),
         "list": ("assay.cli.trust:list_", "Show the lists."),
         "remove": ("assay.cli.trust:remove", "Remove a list."),
+        "update": ("assay.cli.distrust:update", "Put a newer edition of a list in its place."),
+        "revoke": ("assay.cli.distrust:revoke", "Stop believing certificates, by serial number."),
+        "check": ("assay.cli.distrust:check", "Say what the lists cannot do: missing, out of date, expired."),
     },
 )
 KINDS = click.Choice(["signer", "tsa", "cawg", "log"])
@@ -39,11 +42,18 @@ kind_option = click.option(
 @click.option("--source", help="Where it came from.  [default: the file's path]")
 @click.option("--date", "date_", type=click.DateTime(["%Y-%m-%d"]), help="Its date.  [default: today]")
 @click.option("--frozen", is_flag=True, help="Its keeper no longer changes it (as the interim C2PA list).")
+@click.option(
+    "--standing",
+    type=click.Choice(["official", "interim", "private"]),
+    default="private",
+    show_default=True,
+    help="Who keeps it; an interim list is frozen.",
+)
 @json_option
 @click.pass_context
 def add(
     ctx: click.Context, path: Path, kind: str, name: str | None, source: str | None, date_: dt.datetime | None,
-    frozen: bool, as_json: bool,
+    frozen: bool, standing: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Add a PEM list of certificate authorities, or of certificates trusted by themselves.
 
@@ -51,7 +61,7 @@ def add(
 
     \b
     Examples:
-      assay trust add C2PA-TRUST-LIST.pem --kind signer --name c2pa --date 2026-08-21
+      assay trust add C2PA-TRUST-LIST.pem --kind signer --name c2pa --date 2026-08-21 --standing official
       assay trust add C2PA-TSA-TRUST-LIST.pem --kind tsa --name c2pa-tsa --date 2026-08-21
       assay trust add agency.policy --kind log
     """
@@ -69,12 +79,13 @@ def add(
         source=source or str(path),
         date=date_.date() if date_ else workspace.now().date(),
         frozen=frozen,
+        standing=standing,
         read=_read_policy if kind == "log" else None,
     )
     if as_json:
         emit(entry.to_json())
     else:
-        click.echo(_line(entry))
+        click.echo(line(entry))
     if entry.development:
         talk(
             ctx, "note: this list holds a DEVELOPMENT authority; anyone who has its key can sign in its name"
@@ -105,7 +116,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
         if as_json:
             emit(entry.to_json())
         else:
-            click.echo(_line(entry))
+            click.echo(line(entry))
     if not entries:
         talk(ctx, "no trust lists: every signer is unknown until you add one")
 
@@ -125,11 +136,18 @@ def remove(ctx: click.Context, name: str, kind: str | None) -> None:
     talk(ctx, f"removed {entry.kind} list {entry.name}")
 
 
-def _line(entry: TrustList) -> str:
+def line(entry: TrustList) -> str:
+    """Return a list as one line of text."""
     from assay.provenance.text import safe_text
 
     marks = "".join(
-        f" [{m}]" for m, on in (("development", entry.development), ("frozen", entry.frozen)) if on
+        f" [{m}]"
+        for m, on in (
+            (entry.standing, entry.standing != "private"),
+            ("development", entry.development),
+            ("frozen", entry.frozen),
+        )
+        if on
     )
     members = "{} logs, {} witnesses" if entry.kind == "log" else "{} authorities, {} certificates"
     return (

@@ -99,6 +99,7 @@ def verify(
     named = tuple(c.strip() for c in checks.split(",") if c.strip()) or None
     asked = Asked(policy_name, named, reference, online)
     workspace = open_workspace(ctx)
+    _say_trust(ctx, workspace)
     codes: list[int] = []
     kept: list[tuple[Path, Report | AssayError]] = []
     files = _files(paths)
@@ -112,6 +113,15 @@ def verify(
         write_report(report_path, kept, workspace, failing)
         talk(ctx, f"report: {report_path}")
     ctx.exit(next((c for c in SEVERITY if c in codes), 0))
+
+
+def _say_trust(ctx: click.Context, workspace: Workspace) -> None:
+    """Say at the start what the trust lists cannot do, so that a verdict is not misread for it."""
+    from assay.provenance.keys.health import check_trust
+    from assay.provenance.text import safe_text
+
+    for finding in check_trust(workspace.trust, workspace.now()):
+        talk(ctx, f"trust: {safe_text(finding.says, 300)}")
 
 
 def _verdicts(text: str) -> set[str]:

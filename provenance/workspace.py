@@ -348,8 +348,9 @@ class Workspace:
 
         anchors, lists = self.anchors()
         revocations = self.revocations(anchors, now, online=online)
+        interim = frozenset(e.name for e in self.trust.lists() if e.standing == "interim")
         makers: dict[str, Callable[[], Check]] = {
-            "manifest": lambda: ManifestCheck(anchors, lists, now, revocations),
+            "manifest": lambda: ManifestCheck(anchors, lists, now, revocations, interim=interim),
             "metadata": MetadataCheck,
             "mark": lambda: MarkCheck(self.mark_readers()),
             "known-marks": lambda: KnownMarksCheck(

@@ -93,6 +93,7 @@ HOMES = {
         "provenance.credentials.revoked",
         "provenance.keys.signers",
         "provenance.keys.trust",
+        "provenance.keys.update",
         "provenance.credentials.reader",
         "ledger.tlog.note",
         "ledger.tlog.cosignature",

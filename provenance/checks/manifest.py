@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from assay.provenance.claim import AI_SOURCE_TYPES
@@ -45,8 +46,11 @@ class ManifestCheck:
         lists: dict[str, str],
         now: dt.datetime,
         revocations: Revocations,
+        *,
+        interim: frozenset[str] = frozenset(),
     ) -> None:
         self.anchors, self.lists, self.now, self.revocations = anchors, lists, now, revocations
+        self.interim = interim  # names of lists
         self.version = engine.engine_version()
 
     def job(self, subject: Subject) -> Job:
@@ -62,6 +66,9 @@ class ManifestCheck:
             sidecar = _sidecar(subject.asset.path, subject.limits)
             manifest = self._beside(subject, sidecar) if sidecar else manifest
         manifest = self.revocations.judge(manifest)
+        if manifest.trust_list in self.interim:
+            reason = f"The list that names the signer, {manifest.trust_list}, is an interim one, frozen by its keeper."
+            manifest = replace(manifest, reasons=(*manifest.reasons, reason))
         conflicts = manifest_conflicts(manifest)
         status = Status.FAIL if conflicts else _STATUS[manifest.state]
         summary = _SUMMARIES[manifest.state].format(list=manifest.trust_list)

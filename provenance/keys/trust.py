@@ -21,6 +21,8 @@ CERTIFICATES = ("signer", "tsa", "cawg")
 LOG = "log"
 """The kind of a C2SP tlog-policy: ledgers of others, and the witnesses their receipts need."""
 KINDS = (*CERTIFICATES, LOG)
+STANDINGS = ("official", "interim", "private")
+"""Who keeps a list: the C2PA (or who answers for its kind), the same until a day now past, or the desk itself."""
 INDEX = "lists.json"
 INDEX_TYPE = "assay.trust/v1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -32,7 +34,7 @@ class TrustList:
 
     ``anchors`` and ``end_entities`` count its certificate authorities and directly trusted certificates, of kind
     ``log`` its logs and its witnesses; ``development`` says that it holds a development authority, ``frozen``
-    that its keeper no longer changes it.
+    that its keeper no longer changes it; ``standing`` is one of STANDINGS.
     """
 
     name: str
@@ -44,6 +46,7 @@ class TrustList:
     end_entities: int
     development: bool = False
     frozen: bool = False
+    standing: str = "private"
 
     @property
     def uri(self) -> str:
@@ -96,7 +99,7 @@ class TrustStore:
 
         Raises ConfigurationError where it is missing or was changed.
         """
-        path = self._path(entry)
+        path = self.path(entry)
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -116,11 +119,13 @@ class TrustStore:
         source: str,
         date: dt.date,
         frozen: bool = False,
+        standing: str = "private",
         read: Callable[[bytes, str], Members] | None = None,
     ) -> TrustList:
-        """Add a list; replaces one of the same kind and name. Raises UsageError, CredentialError.
+        """Add a list; replaces one of the same kind and name, at one stroke. Raises UsageError, CredentialError.
 
-        ``read`` counts a file's members and raises where it is not of its kind; by default it reads certificates.
+        An interim list is a frozen one. ``read`` counts a file's members and raises where it is not of its kind; by
+        default it reads certificates.
         """
         if kind not in KINDS:
             raise UsageError(f"unknown kind of trust list {kind!r}", hint=f"one of {', '.join(KINDS)}")
@@ -128,6 +133,8 @@ class TrustStore:
             raise UsageError(
                 f"unusable list name {name!r}", hint="lower-case letters, digits, '.', '_' and '-'"
             )
+        if standing not in STANDINGS:
+            raise UsageError(f"unknown standing of a trust list {standing!r}", hint=", ".join(STANDINGS))
         members = (read or read_certificates)(data, source)
         entry = TrustList(
             name=name,
@@ -138,12 +145,20 @@ class TrustStore:
             anchors=members.anchors,
             end_entities=members.end_entities,
             development=members.development,
-            frozen=frozen,
+            frozen=frozen or standing == "interim",
+            standing=standing,
         )
-        with atomic_output(self._path(entry), overwrite=True) as stream:
+        lists = self.lists()
+        former = next((e for e in lists if (e.kind, e.name) == (kind, name)), None)
+        before = self.path(former) if former else None
+        # The file is named by its content, so that the index alone says, at one stroke, which list is in force.
+        with atomic_output(self.folder / _file_name(entry), overwrite=True) as stream:
             stream.write(data)
-        kept = [e for e in self.lists() if (e.kind, e.name) != (kind, name)]
-        self._write(tuple(sorted([*kept, entry], key=lambda e: (e.kind, e.name))))
+        self._write(
+            tuple(sorted([e for e in lists if e is not former] + [entry], key=lambda e: (e.kind, e.name)))
+        )
+        if before and before != self.path(entry):
+            before.unlink(missing_ok=True)
         return entry
 
     def remove(self, name: str, kind: str | None = None) -> TrustList:
@@ -152,18 +167,26 @@ class TrustStore:
         if len(found) != 1:
             what = "no trust list" if not found else "several trust lists"
             raise UsageError(f"{what} named {name!r}", hint="see 'assay trust list'; --kind tells them apart")
+        path = self.path(found[0])
         self._write(tuple(e for e in self.lists() if e != found[0]))
-        self._path(found[0]).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         return found[0]
 
-    def _path(self, entry: TrustList) -> Path:
-        suffix = "pem" if entry.kind in CERTIFICATES else "policy"
-        return self.folder / f"{entry.kind}-{entry.name}.{suffix}"
+    def path(self, entry: TrustList) -> Path:
+        """Return where a list's file is; before names by content, it had no hash in its name."""
+        path = self.folder / _file_name(entry)
+        former = self.folder / f"{entry.kind}-{entry.name}{path.suffix}"
+        return former if former.exists() and not path.exists() else path
 
     def _write(self, lists: tuple[TrustList, ...]) -> None:
         document = {"type": INDEX_TYPE, "lists": [e.to_json() for e in lists]}
         with atomic_output(self.folder / INDEX, overwrite=True) as stream:
             stream.write(json.dumps(document, indent=2).encode() + b"\n")
+
+
+def _file_name(entry: TrustList) -> str:
+    suffix = "pem" if entry.kind in CERTIFICATES else "policy"
+    return f"{entry.kind}-{entry.name}.{entry.sha256[:16]}.{suffix}"
 
 
 def read_certificates(data: bytes, source: str) -> Members:

@@ -205,6 +205,7 @@ def publisher(folder, files):
             self.send_response(404 if found is None else 302 if isinstance(found, str) else 200)
             if isinstance(found, str):
                 self.send_header("Location", found)
+            self.send_header("Content-Type", "text/plain")
             self.send_header("Content-Length", str(len(found)) if isinstance(found, bytes) else "0")
             self.end_headers()
             self.wfile.write(found if isinstance(found, bytes) else b"")

@@ -305,17 +305,19 @@ def test_names_that_are_no_names_are_refused(store, studio, name):
 
 def test_a_list_changed_behind_our_back_is_noticed(store, studio):
     entry = store.add(studio.agencies.pem, name="a", kind="signer", source="x", date=TODAY)
-    (store.folder / "signer-a.pem").write_bytes(studio.agencies.pem + studio.stranger.issuer.pem)
+    store.path(entry).write_bytes(studio.agencies.pem + studio.stranger.issuer.pem)
     with pytest.raises(ConfigurationError):
         store.content(entry)
-    (store.folder / "signer-a.pem").unlink()
+    store.path(entry).unlink()
     with pytest.raises(ConfigurationError):
         store.content(entry)
 
 
 def test_a_changed_list_stops_every_verification(desk):
     signed = desk.sign(desk.picture())
-    (desk.workspace.home / "trust" / "signer-agencies.pem").write_bytes(desk.studio.stranger.issuer.pem)
+    trust = desk.workspace.trust
+    (agencies,) = (entry for entry in trust.lists() if entry.name == "agencies")
+    trust.path(agencies).write_bytes(desk.studio.stranger.issuer.pem)
     with pytest.raises(ConfigurationError):
         desk.verify(signed)
 
