@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from assay.provenance.asset import Asset
 from assay.provenance.claim import AI_SOURCE_TYPES, CAPTURE_SOURCE_TYPES
-from assay.provenance.evidence import Conflict, Evidence, Fact, Status
+from assay.provenance.evidence import TOLD_BY, Conflict, Evidence, Fact, Status
 from assay.provenance.files.sandbox import NO_SANDBOX, Sandbox
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.manifest import Manifest, ManifestState, TimeTrust
@@ -105,7 +105,9 @@ def _without(evidence: Sequence[Evidence]) -> dict[str, str]:
     result = {}
     for left in evidence:
         rest = [e for e in evidence if e is not left]
-        conflicts = tuple(c for c in _conflicts(rest) if left.check not in c.between)
+        conflicts = tuple(
+            c for c in _conflicts(rest) if left.check not in (TOLD_BY.get(b, b) for b in c.between)
+        )
         result[left.check] = str(_verdict(_facts(rest), conflicts))
     return result
 

@@ -9,6 +9,23 @@ from typing import Any
 
 EMPTY: Mapping[str, Any] = {}
 
+PARTIES: Mapping[str, str] = {
+    "file": "The file",
+    "trust": "Trust lists",
+    "ingredient": "An ancestor",
+    "certificate": "The signer’s certificate",
+    "time": "A time-stamp",
+    "fingerprint": "The fingerprint",
+}
+"""Parties to a conflict that are no check of their own, in words."""
+TOLD_BY: Mapping[str, str] = {
+    "ingredient": "manifest",
+    "certificate": "manifest",
+    "time": "manifest",
+    "fingerprint": "receipt",
+}
+"""The check that tells of such a party, where there is one."""
+
 
 class Status(StrEnum):
     """How a witness fared.
@@ -41,15 +58,25 @@ class Fact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two facts that cannot both be right: the rule that saw it, the two witnesses, a sentence for each."""
+    """Two facts that do not fit: the rule that saw it, the two witnesses, a sentence for each.
+
+    ``innocent`` says in a sentence or two how honest work can lead there, and what to do next;
+    docs/contradictions.md lists all rules.
+    """
 
     rule: str
     between: tuple[str, str]
     says: tuple[str, str]
+    innocent: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return the form used in reports."""
-        return {"rule": self.rule, "between": list(self.between), "says": list(self.says)}
+        return {
+            "rule": self.rule,
+            "between": list(self.between),
+            "says": list(self.says),
+            "innocent": self.innocent,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +84,9 @@ class Evidence:
     """One witness's answer: a status, a log10 likelihood ratio or None, facts, conflicts, and reasons in words.
 
     ``llr`` is log10 P(evidence | authentic) / P(evidence | not), None where the witness does not weigh.
-    ``reasons`` are plain sentences. ``found`` carries the noun that the witness read (a Manifest, a Reading, a
-    Recovered …) for later checks in the line. ``details`` are JSON values for experts.
+    ``conflicts`` decide; ``notices`` are facts that do not fit and are only said. ``reasons`` are plain sentences.
+    ``found`` carries the noun that the witness read (a Manifest, a Reading, a Recovered …) for later checks in the
+    line. ``details`` are JSON values for experts.
     """
 
     check: str
@@ -71,6 +99,7 @@ class Evidence:
     reasons: tuple[str, ...] = ()
     found: object = field(default=None, compare=False, repr=False)
     details: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    notices: tuple[Conflict, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return the form used in reports."""

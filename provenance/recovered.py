@@ -11,11 +11,23 @@ from assay.provenance.receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True)
+class Lead:
+    """An entry that the file led to on the way to the best one: how, which, and whether its picture is this one."""
+
+    by: str
+    index: int
+    manifest_label: str
+    matches: bool
+    compared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Recovered:
     """How an entry was found (``digest``, ``manifest``, ``watermark`` or ``fingerprint``), with its valid receipt.
 
     ``comparison`` is None where the bytes are the very same or nothing was kept to compare with; ``matches``
-    whether bytes or pixels are those of the original; ``manifest`` the original credentials, if kept.
+    whether bytes or pixels are those of the original; ``manifest`` the original credentials, if kept; ``leads`` the
+    other entries that were compared before.
     """
 
     by: str
@@ -23,6 +35,7 @@ class Recovered:
     comparison: Comparison | None
     manifest: Manifest | None
     matches: bool
+    leads: tuple[Lead, ...] = ()
 
     @property
     def entry(self) -> Entry:

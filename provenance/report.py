@@ -120,6 +120,12 @@ class Report:
         broken = (e for e in self.evidence if e.status is Status.ERROR and e.check in ("mark", "known-marks"))
         return next((e.reasons[0] for e in broken if e.reasons), "")
 
+    @property
+    def notices(self) -> tuple[Conflict, ...]:
+        """What does not fit and yet decides nothing, by rule."""
+        found = {notice for e in self.evidence for notice in e.notices}
+        return tuple(sorted(found, key=lambda n: (n.rule, n.between, n.says)))
+
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values; strings from the file are raw, as JSON escapes them itself."""
         return {
@@ -139,6 +145,7 @@ class Report:
             "manifest": self.manifest.to_json(),
             "evidence": [e.to_json() for e in self.evidence],
             "conflicts": [c.to_json() for c in self.conflicts],
+            "notices": [n.to_json() for n in self.notices],
             "recovered": {**self.recovered.to_json(), "anchors": self._anchors()} if self.recovered else None,
             "without": self.without,
             "policy": self.policy,

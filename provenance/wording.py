@@ -10,7 +10,7 @@ import datetime as dt
 import unicodedata
 from collections.abc import Iterator, Mapping
 
-from assay.provenance.evidence import Evidence, Fact, Status
+from assay.provenance.evidence import PARTIES, Evidence, Fact, Status
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.leaning import leaning_words
 from assay.provenance.manifest import Ingredient, Manifest, ManifestState, SigningTime, TimeTrust
@@ -102,8 +102,6 @@ CHECKS: Mapping[str, str] = {
 }
 
 DETECTORS: Mapping[str, str] = {"image": "of pictures"}
-
-PARTIES: Mapping[str, str] = {"file": "The file", "trust": "Trust lists", "ingredient": "An ancestor"}
 
 STATES: Mapping[ManifestState, str] = {
     ManifestState.TRUSTED: "intact, signer on your list",

@@ -59,6 +59,7 @@ HOMES = {
         "provenance.files.samples",
         "provenance.files.encoding",
         "provenance.files.hints",
+        "provenance.files.thumbnails",
         "provenance.files.write",
         "provenance.preview",
         "ledger.likeness.fingerprint",

@@ -17,7 +17,7 @@ from assay.provenance.manifest import Manifest, ManifestState
 from assay.provenance.mark import Frame, Reading
 from assay.provenance.media import Kind, Media
 from assay.provenance.protocols import Comparison, Fingerprinter, Found, Log
-from assay.provenance.recovered import Recovered
+from assay.provenance.recovered import Lead, Recovered
 from assay.provenance.report import manifest_of
 from assay.provenance.subject import Subject
 
@@ -57,12 +57,14 @@ class ReceiptCheck:
         best: Recovered | None = None
         kept: Recovery | None = None
         problems: list[str] = []
+        leads: list[Lead] = []
         for by, found, frame in self._candidates(subject, seen):
             problem = self.log.verify_receipt(found.receipt)
             if problem:
                 problems.append(f"entry {found.receipt.index}: {problem}")
                 continue
             candidate = self._compare(by, found, subject, frame)
+            leads.append(_lead(candidate))
             # A fingerprint alone that does not hold up is no lead at all; a mark or a manifest is.
             if candidate.matches or (best is None and by != "fingerprint"):
                 best, kept = candidate, found.recovery
@@ -83,7 +85,8 @@ class ReceiptCheck:
                 Status.ABSENT,
                 f"Nothing in the ledger {self.log.origin} leads to this file.",
             )
-        return self._evidence(self._with_manifest(best, kept, subject), problems)
+        others = tuple(lead for lead in leads if lead.index != best.receipt.index)
+        return self._evidence(replace(self._with_manifest(best, kept, subject), leads=others), problems)
 
     def _candidates(
         self, subject: Subject, seen: tuple[Evidence, ...]
@@ -125,7 +128,7 @@ class ReceiptCheck:
             )
         except AssayError:
             return best
-        return replace(best, manifest=self.revocations.judge(_unbound(manifest)))
+        return replace(best, manifest=replace(self.revocations.judge(_unbound(manifest)), coverage=None))
 
     def _evidence(self, best: Recovered, problems: Sequence[str]) -> Evidence:
         facts: set[Fact] = set()
@@ -151,6 +154,12 @@ class ReceiptCheck:
             found=best,
             details={"by": best.by, "index": best.receipt.index, "matches": best.matches},
         )
+
+
+def _lead(candidate: Recovered) -> Lead:
+    entry = candidate.entry
+    compared = candidate.comparison is not None
+    return Lead(candidate.by, candidate.receipt.index, entry.manifest_label, candidate.matches, compared)
 
 
 def _media(subject: Subject) -> Media | None:
