@@ -14,6 +14,9 @@ from assay.provenance.text import safe_text
 NAME_CHARS = 80
 """Longest anchor name inside a sentence."""
 SAYS_CHARS = 400
+_RESTORED = (
+    "A ledger that was restored from an old backup looks like this too. Its operator has to explain it."
+)
 
 
 class AnchorCheck:
@@ -62,7 +65,7 @@ class AnchorCheck:
             f"A checkpoint that the same ledger signed, anchored at {_name(clash)}, shows another history: "
             f"{safe_text(clash.judgement.says, SAYS_CHARS)}.",
         )
-        conflict = Conflict("ledger-rewritten", ("receipt", self.name), says)
+        conflict = Conflict("ledger-rewritten", ("receipt", self.name), says, _RESTORED)
         summary = f"The ledger contradicts a checkpoint that it signed and anchored at {_name(clash)}."
         return self._evidence(Status.FAIL, summary, receipt.index, found, (conflict,))
 

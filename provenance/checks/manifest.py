@@ -156,6 +156,7 @@ def manifest_conflicts(manifest: Manifest) -> tuple[Conflict, ...]:
                     if manifest.revocation.source == "deny-list"
                     else "Its certificate was revoked by the authority that issued it.",
                 ),
+                "A house can revoke a certificate that it merely replaced. Ask it which signatures it stands by.",
             )
         )
     elif manifest.state is ManifestState.INVALID:
@@ -167,6 +168,8 @@ def manifest_conflicts(manifest: Manifest) -> tuple[Conflict, ...]:
                     "The file carries signed credentials.",
                     f"A hash proves that file or credentials were changed after signing ({safe_text(codes, 300)}).",
                 ),
+                "A program that writes into signed files breaks the hash without touching the picture. "
+                "Ask for the file as it was signed.",
             )
         )
     if manifest.uncovered:
@@ -180,6 +183,7 @@ def manifest_conflicts(manifest: Manifest) -> tuple[Conflict, ...]:
                     f"Their hash leaves out {size or 'some'} bytes of the content itself, "
                     "so that part can be anything.",
                 ),
+                "A faulty program can leave out too much. Ask for another copy all the same.",
             )
         )
     for ancestor in changed_ancestors(manifest.ingredients):
@@ -192,6 +196,7 @@ def manifest_conflicts(manifest: Manifest) -> tuple[Conflict, ...]:
                     f"The credentials of one of them, “{safe_text(ancestor.title, 80)}”, are proven changed "
                     f"({safe_text(', '.join(ancestor.codes), 200)}).",
                 ),
+                "It may have been changed by a careless export before it was used. Ask the signer for it.",
             )
         )
     return tuple(found)
