@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
 
+import cryptography.hazmat.backends.openssl.backend  # noqa: F401  a sealed child, which signs, can load nothing
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
