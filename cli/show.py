@@ -123,6 +123,7 @@ def _blocks(report: Report, pen: Pen, verbose: bool) -> Iterator[list[Renderable
         ]
     yield [_axes(report, pen)]
     yield from ([_conflict(c, pen)] for c in report.conflicts[:ITEMS])
+    yield from ([_notice(n, pen)] for n in report.notices[:ITEMS])
     yield [_evidence(report, pen, verbose)]
     regions = _regions(report, pen)
     if regions:
@@ -162,7 +163,17 @@ def _conflict(conflict: Any, pen: Pen) -> RenderableType:
     grid = _grid(None, 1)
     for party, sentence in zip(conflict.between, conflict.says, strict=True):
         grid.add_row(pen("≠"), pen.line(pen(sentence), pen(f"({wording.check_name(party)})", "dim")))
+    if conflict.innocent:
+        grid.add_row(pen(""), pen(conflict.innocent, "dim"))
     return Group(pen.line(pen("Cannot both be right", "bold"), pen(conflict.rule, "dim")), grid)
+
+
+def _notice(notice: Any, pen: Pen) -> RenderableType:
+    from rich.console import Group
+
+    says = pen.line(pen(notice.says[0]), pen(notice.says[1]), pen(notice.innocent, "dim"))
+    head = pen.line(pen("Does not fit, and decides nothing", "bold"), pen(notice.rule, "dim"))
+    return Group(head, says)
 
 
 def _evidence(report: Report, pen: Pen, verbose: bool) -> RenderableType:

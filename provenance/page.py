@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from assay.provenance import wording
 from assay.provenance.coverage import coverage_view
+from assay.provenance.evidence import Conflict
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.leaning import spectrum_words
 from assay.provenance.looks import detector_views, plot
@@ -93,6 +94,7 @@ class _View:
     does_not_mean: str
     axes: tuple[dict[str, str], ...]
     conflicts: tuple[dict[str, Any], ...]
+    notices: tuple[dict[str, Any], ...]
     plate: dict[str, Any] | None
     regions: tuple[dict[str, Any], ...]
     more_regions: int
@@ -121,10 +123,8 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
         means=wording.MEANS[report.verdict],
         does_not_mean=wording.DOES_NOT_MEAN[report.verdict],
         axes=_axes(report),
-        conflicts=tuple(
-            {"rule": c.rule, "says": c.says, "between": [wording.check_name(b) for b in c.between]}
-            for c in report.conflicts
-        ),
+        conflicts=_clashes(report.conflicts),
+        notices=_clashes(report.notices),
         plate=_plate(report, preview),
         regions=regions[:REGIONS],
         more_regions=max(0, len(regions) - REGIONS),
@@ -143,6 +143,18 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
         not_checked=wording.not_checked(report),
         codes=tuple(_codes(report)),
         raw=_lines(json.dumps(report.to_json(), indent=2, ensure_ascii=True)),
+    )
+
+
+def _clashes(found: Sequence[Conflict]) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            "rule": c.rule,
+            "says": c.says,
+            "between": [wording.check_name(b) for b in c.between],
+            "innocent": c.innocent,
+        }
+        for c in found
     )
 
 

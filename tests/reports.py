@@ -279,7 +279,8 @@ def laced(s: str) -> Report:
     )
     detector = Evidence(f"detector:{s}", s, Status.ERROR, s, reasons=(s,))
     leaning = looked(s=s)
-    clash = Evidence("agreement", "1", Status.FAIL, s, conflicts=(Conflict(s, (s, s), (s, s)),))
+    odd = Conflict(s, (s, s), (s, s), s)
+    clash = Evidence("agreement", "1", Status.FAIL, s, conflicts=(odd,), notices=(odd,))
     name = s.replace("/", "_").replace("\x00", "_")[:255] or "_"
     return build(
         credentials(ManifestState.UNTRUSTED, Fact.INTACT, s=s),
