@@ -169,8 +169,8 @@ def table(runs: list[Run]) -> None:
         codes = ", ".join(f"{code}: {count}" for code, count in sorted(Counter(r.code for r in own).items()))
         times = [r.seconds for r in own]
         print(
-            f"{verb:9}{len(own):6}  {codes:32}{statistics.median(times):9.2f}{max(times):8.2f}{max(r.cpu for r in own):11.2f}"
-            f"{max(r.bytes for r in own) / 1e6:8.0f}  {sum(bool(r.faults) for r in own)}"
+            f"{verb:9}{len(own):6}  {codes:32}{statistics.median(times):9.2f}{max(times):8.2f}"
+            f"{max(r.cpu for r in own):11.2f}{max(r.bytes for r in own) / 1e6:8.0f}  {sum(bool(r.faults) for r in own)}"
         )
     for run in runs:
         if run.faults:

@@ -13,7 +13,6 @@ from typing import Protocol
 import cryptography.hazmat.backends.openssl.backend  # noqa: F401  a sealed child, which signs, can load nothing
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.backends import openssl  # noqa: F401  loaded at the first signature otherwise
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
