@@ -67,11 +67,11 @@ def export(
         log,
         out,
         items,
-        policy=_policy(workspace, log),
+        policy=policy_of(workspace, log),
         software=f"Assay/{VERSION}",
         recovery=with_recovery,
         since=since,
-        anchored=_anchored(workspace),
+        anchored=anchored_of(workspace),
         overwrite=force,
     )
     if as_json:
@@ -109,7 +109,7 @@ def _items(workspace: Workspace, log: SqlLog, what: str, with_media: bool) -> It
     yield from (Item(item.receipt.index) for item in found[1:])
 
 
-def _policy(workspace: Workspace, log: SqlLog) -> str:
+def policy_of(workspace: Workspace, log: SqlLog) -> str:
     """Return the workspace's tlog-policy, this log's key in it; without one, a policy that asks for that key alone."""
     own = f"log {log.vkey}\n"
     if not workspace.settings.witnesses:
@@ -120,7 +120,7 @@ def _policy(workspace: Workspace, log: SqlLog) -> str:
     return ("" if any(known.key.vkey == log.vkey for known in policy.logs) else own) + policy.to_text()
 
 
-def _anchored(workspace: Workspace) -> list[Witnessed]:
+def anchored_of(workspace: Workspace) -> list[Witnessed]:
     """Return the ledger's anchors, each with the certificate that the settings pin for it."""
     from assay.ledger.custody.bundle import Witnessed
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "init": ("assay.cli.init:init", "Make a workspace: development keys, ledger, empty trust lists."),
     "sign": ("assay.cli.sign:sign", "Watermark, sign and log files."),
     "verify": ("assay.cli.verify:verify", "Examine files of unknown history."),
+    "verify-report": ("assay.cli.verify_report:verify_report", "Make a report again from its evidence."),
     "reverify": ("assay.cli.reverify:reverify", "Say what has changed about past reports."),
     "inspect": ("assay.cli.inspect:inspect", "Show everything a file carries, without a verdict."),
     "watermark": ("assay.cli.watermark:watermark", "Embed and read watermarks alone."),

@@ -31,8 +31,12 @@ def _reports(answers: Answers) -> list[Report]:
 
 
 def _json(answers: Answers, workspace: Workspace, failing: Collection[str]) -> bytes:
-    documents = [report.to_json() for report in _reports(answers)]
-    return json.dumps(documents[0] if len(documents) == 1 else documents, indent=2).encode() + b"\n"
+    from assay.provenance.dossier import report_bytes
+
+    reports = _reports(answers)
+    if len(reports) == 1:
+        return report_bytes(reports[0])
+    return json.dumps([report.to_json() for report in reports], indent=2).encode() + b"\n"
 
 
 def _html(answers: Answers, workspace: Workspace, failing: Collection[str]) -> bytes:
@@ -60,5 +64,7 @@ _WRITERS: Mapping[str, Callable[[Answers, Workspace, Collection[str]], bytes]] =
     ".sarif": _sarif,
     ".xml": _junit,
 }
-FORMATS = tuple(_WRITERS)
+EVIDENCE = ".zip"
+"""The ending of an evidence bundle, which cli/evidence.py writes."""
+FORMATS = (*_WRITERS, EVIDENCE)
 """The endings that ``--report`` takes."""

@@ -22,10 +22,11 @@ from assay.cli.door import (
     progress,
     talk,
 )
-from assay.cli.reports import FORMATS, write_report
+from assay.cli.reports import EVIDENCE, FORMATS, write_report
 from assay.provenance.errors import AssayError, InputError, UsageError
 
 if TYPE_CHECKING:
+    from assay.cli.evidence import Recorder
     from assay.provenance.report import Report
     from assay.provenance.workspace import Workspace
 
@@ -52,7 +53,7 @@ class Asked:
     "report_path",
     type=FILE,
     metavar="FILE",
-    help="Also write a report: .html, .json, .sarif, or .xml (JUnit).",
+    help="Also write a report: .html, .json, .sarif, .xml (JUnit), or .zip with all evidence.",
 )
 @click.option(
     "--policy", "policy_name", default=None, metavar="NAME", help="Policy.  [default: the workspace's]"
@@ -100,6 +101,7 @@ def verify(
     asked = Asked(policy_name, named, reference, online)
     workspace = open_workspace(ctx)
     _say_trust(ctx, workspace)
+    recorder = _recorder(report_path, paths, asked, workspace)
     codes: list[int] = []
     kept: list[tuple[Path, Report | AssayError]] = []
     files = _files(paths)
@@ -109,8 +111,16 @@ def verify(
             if report_path:
                 kept.append((path, answer))
             advance()
-    if report_path:
+    if report_path and recorder:
+        from assay.cli.evidence import write_evidence
+
+        ((_, answer),) = kept
+        if isinstance(answer, AssayError):
+            raise answer
+        write_evidence(report_path, answer, workspace, recorder, asked.checks)
+    elif report_path:
         write_report(report_path, kept, workspace, failing)
+    if report_path:
         talk(ctx, f"report: {report_path}")
     ctx.exit(next((c for c in SEVERITY if c in codes), 0))
 
@@ -122,6 +132,21 @@ def _say_trust(ctx: click.Context, workspace: Workspace) -> None:
 
     for finding in check_trust(workspace.trust, workspace.now()):
         talk(ctx, f"trust: {safe_text(finding.says, 300)}")
+
+
+def _recorder(
+    report_path: Path | None, paths: tuple[Path, ...], asked: Asked, workspace: Workspace
+) -> Recorder | None:
+    """Return what notes the ledger's answers where a bundle is to be written; raises UsageError where none can be."""
+    if not report_path or report_path.suffix.lower() != EVIDENCE:
+        return None
+    if len(paths) != 1 or paths[0].is_dir():
+        raise click.UsageError("a bundle of evidence is of one file; run verify once for each")
+    if asked.online or asked.reference:
+        raise click.UsageError("what --online and --reference add cannot be made again from a bundle")
+    from assay.cli.evidence import Recorder
+
+    return Recorder.of(workspace)
 
 
 def _verdicts(text: str) -> set[str]:

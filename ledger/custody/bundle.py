@@ -12,7 +12,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
-from assay.ledger.custody.bag import BagWriter, read_from_bag
 from assay.ledger.tlog.merkle import verify_consistency
 from assay.ledger.tlog.note import MAX_NOTE_BYTES, Checkpoint
 from assay.ledger.tlog.proof import Proof
@@ -20,6 +19,7 @@ from assay.provenance.anchor import Anchored, AnchorRecord, Standing
 from assay.provenance.entry import Recovery
 from assay.provenance.errors import LedgerError, MalformedError, UsageError
 from assay.provenance.files.atomic import atomic_output
+from assay.provenance.files.bag import BagWriter, read_from_bag
 from assay.provenance.receipt import Receipt
 
 BASE = "bundle"

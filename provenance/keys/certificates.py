@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -239,3 +239,17 @@ def key_problem(certificate: x509.Certificate) -> str:
         if isinstance(key, ed25519.Ed25519PublicKey)
         else "the signing key is of a kind that is not for claims"
     )
+
+
+def signer_and_others(
+    store: bytes, serial: str
+) -> tuple[tuple[x509.Certificate, ...], tuple[x509.Certificate, ...]]:
+    """Return what signed a manifest store, where one certificate alone bears the serial number, and all it holds."""
+    found = tuple(dict.fromkeys(certificates_in(store)))
+    named = tuple(c for c in found if serial and str(c.serial_number) == serial)
+    return (named if len(named) == 1 else ()), found
+
+
+def pem_of(certificates: Iterable[x509.Certificate]) -> bytes:
+    """Return certificates as PEM, one after the other."""
+    return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates)

@@ -11,7 +11,6 @@ from pathlib import Path
 import bagit
 import pytest
 
-from assay.ledger.custody.bag import read_from_bag
 from assay.ledger.custody.bundle import Item, export
 from assay.ledger.log import SqlLog
 from assay.ledger.tlog.note import Checkpoint, NoteSigner, sign_note
@@ -24,6 +23,7 @@ from assay.provenance.errors import (
     MalformedError,
     UsageError,
 )
+from assay.provenance.files.bag import read_from_bag
 
 from ..worlds import ORIGIN, entry
 from .bundles import (
