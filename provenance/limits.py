@@ -13,6 +13,8 @@ class Limits:
 
     file_bytes: int = 2048 * MIB
     """Largest file opened at all."""
+    copied_bytes: int = 64 * MIB
+    """Largest file that is examined in a private copy; a larger one where it lies, through one descriptor."""
     pixels: int = 200_000_000
     """Most pixels in one decoded picture (width × height), checked from the header before decoding."""
     side: int = 65_535

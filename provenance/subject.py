@@ -20,7 +20,8 @@ from assay.provenance.media import Kind, Picture
 class Subject:
     """A file as found, with its one canonical decode made on first use.
 
-    What is hashed is what is decoded: every reader uses the same open stream. Close it, or use ``with``.
+    What is hashed is what is decoded: every reader uses the same open stream (``files.sniff.open_asset``). Close it,
+    or use ``with``.
     """
 
     def __init__(self, asset: Asset, stream: BinaryIO, limits: Limits) -> None:
@@ -43,8 +44,9 @@ class Subject:
         return self._stream
 
     def reopen(self) -> BinaryIO:
-        """Open the same file with a position of its own; raises InputError if another took its place meanwhile."""
-        stream = open_regular(self.asset.path)
+        """Open the same bytes with a position of their own; raises InputError where another file took their place."""
+        same = Path(f"/proc/self/fd/{self._stream.fileno()}")
+        stream = open_regular(same if same.exists() else self.asset.path)
         if not os.path.sameopenfile(stream.fileno(), self._stream.fileno()):
             stream.close()
             raise InputError("was replaced while it was being read", hint="try again", path=self.asset.path)

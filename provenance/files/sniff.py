@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import stat
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ from assay.provenance.text import safe_text
 HEAD_BYTES = 64 * 1024
 """How much of a file's start is looked at; brands, IFDs and XML prologues lie well inside."""
 
+_ADD_SEALS, _ALL_SEALS = 1033, 0b1111
 UNKNOWN = "application/octet-stream"
 
 _MAX_BRANDS = 64
@@ -112,7 +114,9 @@ def sniff_stream(stream: BinaryIO) -> tuple[Kind, str]:
 def open_asset(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[Asset, BinaryIO]:
     """Open one file, once, and say what it is; the caller closes the stream, which stands at its start.
 
-    Size is checked on the open descriptor before a byte is read, so that what is hashed is what was measured.
+    Size is checked on the open descriptor before a byte is read. What is hashed is what every reader gets: a sealed
+    copy in memory of a file up to ``limits.copied_bytes``, which nobody can write to any more; of a larger one the
+    same descriptor, through which a change made in place is seen.
     A link that the user names is followed; anything but a regular file is refused without waiting.
 
     Raises InputError (missing, unreadable, not a regular file), MalformedError (empty), LimitError
@@ -131,6 +135,8 @@ def open_asset(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[Asset
                 f"has {size} bytes, more than the limit file_bytes of {limits.file_bytes}",
                 hint="raise the limit in the policy if the file is to be trusted with the time", path=path,
             )  # fmt: skip
+        stream = _private(stream, size, limits)
+        size = os.fstat(stream.fileno()).st_size
         digest = Digest.of_file(stream)
         kind, media_type = sniff_stream(stream)
     except BaseException:
@@ -164,6 +170,32 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise InputError("is not a regular file", hint="folders, pipes and devices are not read", path=shown)
     return os.fdopen(descriptor, "rb")
+
+
+def _private(stream: BinaryIO, size: int, limits: Limits) -> BinaryIO:
+    """Return a copy that cannot be changed and close ``stream``, or ``stream`` where there can be none."""
+    if size > limits.copied_bytes or sys.platform != "linux":
+        return stream
+    import fcntl  # not everywhere
+
+    try:
+        copy = os.fdopen(os.memfd_create("assay", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+b", buffering=0)
+    except OSError:
+        return stream
+    try:
+        left = limits.copied_bytes  # it may grow while it is copied
+        while left and (piece := stream.read(min(left, 1 << 20))):
+            copy.write(piece)
+            left -= len(piece)
+        fcntl.fcntl(copy, _ADD_SEALS, _ALL_SEALS)
+        sealed = os.fdopen(os.dup(copy.fileno()), "rb")
+    except OSError:
+        stream.seek(0)
+        return stream
+    finally:
+        copy.close()
+    stream.close()
+    return sealed
 
 
 def _magic(head: bytes) -> tuple[Kind, str] | None:
