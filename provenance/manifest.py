@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from assay.provenance.asset import Digest
 from assay.provenance.coverage import Coverage
+from assay.provenance.signals import signals
 
 SIDECAR_SUFFIX = ".c2pa"
 """Appended to a file's name for a manifest kept beside it."""
@@ -206,6 +207,7 @@ class Manifest:
             "revocation": self.revocation.to_json(),
             "time": self.time.to_json(),
             "source_type": self.source_type,
+            "signals": list(signals(self)),
             "actions": [
                 {"action": a.action, "source_type": a.source_type, "agent": a.agent, "when": a.when}
                 for a in self.actions

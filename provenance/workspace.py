@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -386,9 +387,11 @@ class Workspace:
     def engines(self) -> dict[str, str]:
         """Return the versions behind a report."""
         from assay.provenance.credentials.engine import engine_version
+        from assay.provenance.files.picture import decoder_versions
         from assay.provenance.sign import VERSION as ASSAY
 
-        return {"assay": ASSAY, "c2pa": engine_version()}
+        others = {name: f"{name} {version(name)}" for name in ("onnxruntime", "cryptography")}
+        return {"assay": ASSAY, "c2pa": engine_version(), **decoder_versions(), **others}
 
     def _key_uri(self) -> str:
         scheme, _, rest = self.settings.key.partition(":")

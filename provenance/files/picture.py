@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -59,6 +60,26 @@ def load_codecs() -> None:
 
     if "HEIF" not in Image.OPEN:
         pillow_heif.register_heif_opener()
+
+
+@cache
+def decoder_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decode pictures, for reports; absent parts are left out."""
+    import pillow_heif
+    from PIL import __version__, features
+
+    parts = {
+        "libjpeg-turbo": features.version_feature("libjpeg_turbo"),
+        "zlib": features.version_codec("zlib"),
+        "libtiff": features.version_codec("libtiff"),
+        "libwebp": features.version_module("webp"),
+        "libavif": features.version_module("avif"),
+    }
+    own = ", ".join(f"{name} {version}" for name, version in parts.items() if version)
+    return {
+        "pillow": f"Pillow {__version__} ({own})",
+        "heif": f"pillow-heif {pillow_heif.__version__}, libheif {pillow_heif.libheif_version()}",
+    }
 
 
 def decode(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> Picture:
