@@ -39,10 +39,20 @@ def _json(answers: Answers, workspace: Workspace, failing: Collection[str]) -> b
     return json.dumps([report.to_json() for report in reports], indent=2).encode() + b"\n"
 
 
-def _html(answers: Answers, workspace: Workspace, failing: Collection[str]) -> bytes:
+def _page(answers: Answers, workspace: Workspace) -> str:
     from assay.provenance.page import page
 
-    return page([(r, workspace.preview(r)) for r in _reports(answers)], title="Assay report").encode()
+    return page([(r, workspace.preview(r)) for r in _reports(answers)], title="Assay report")
+
+
+def _html(answers: Answers, workspace: Workspace, failing: Collection[str]) -> bytes:
+    return _page(answers, workspace).encode()
+
+
+def _pdf(answers: Answers, workspace: Workspace, failing: Collection[str]) -> bytes:
+    from assay.provenance.pdf import pdf
+
+    return pdf(_page(answers, workspace))
 
 
 def _sarif(answers: Answers, workspace: Workspace, failing: Collection[str]) -> bytes:
@@ -60,6 +70,7 @@ def _junit(answers: Answers, workspace: Workspace, failing: Collection[str]) -> 
 
 _WRITERS: Mapping[str, Callable[[Answers, Workspace, Collection[str]], bytes]] = {
     ".html": _html,
+    ".pdf": _pdf,
     ".json": _json,
     ".sarif": _sarif,
     ".xml": _junit,

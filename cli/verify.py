@@ -53,7 +53,7 @@ class Asked:
     "report_path",
     type=FILE,
     metavar="FILE",
-    help="Also write a report: .html, .json, .sarif, .xml (JUnit), or .zip with all evidence.",
+    help="Also write a report: .html, .pdf, .json, .sarif, .xml (JUnit), or .zip with all evidence.",
 )
 @click.option(
     "--policy", "policy_name", default=None, metavar="NAME", help="Policy.  [default: the workspace's]"

@@ -19,6 +19,8 @@ NAMED = 12
 """Most gaps named in words."""
 _NARROWEST = 0.004
 """Least share of the strip that a gap is drawn with, so that it can be seen."""
+# As in templates/style.css, for printers that apply no style sheet inside a drawing.
+_FILLS = {"manifest": "#d5d2ca", "metadata": "#545b63"}
 
 
 class Held(StrEnum):
@@ -147,4 +149,5 @@ def _pieces(coverage: Coverage) -> Iterator[dict[str, str]]:
     for gap in coverage.gaps:
         width = max(gap.length / coverage.size, _NARROWEST)
         left = min(gap.start / coverage.size, 1 - width)
-        yield {"x": f"{left * 1000:.1f}", "width": f"{width * 1000:.1f}", "held": str(gap.held)}
+        fill = _FILLS.get(gap.held, "#1c2127")
+        yield {"x": f"{left * 1000:.1f}", "width": f"{width * 1000:.1f}", "held": str(gap.held), "fill": fill}

@@ -51,6 +51,7 @@ HOMES = {
         "ledger.migrations.versions.v0001_first",
         "ledger.migrations.versions.v0002_keys",
     },
+    "weasyprint": {"provenance.pdf"},
     "pikepdf": {"provenance.files.carriers", "provenance.files.hints"},
     "lxml": {"provenance.files.xmp"},
     "pillow_heif": {"provenance.files.picture"},
