@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections import defaultdict
 
 import numpy as np
@@ -20,6 +21,7 @@ from assay.detect.panels import open_panel, read_fusion
 from assay.detect.store import Store, read_card
 from assay.detect.train.data import Item, difference_hash, weights
 from assay.detect.train.folds import folds
+from assay.provenance.errors import UsageError
 from assay.provenance.subject import Subject
 
 RECIPE = """
@@ -123,6 +125,66 @@ def test_the_card_says_what_it_was_made_of_and_the_network_runs(trained, tmp_pat
         assert opinion.llr == pytest.approx(-np.log10(opinion.score / (1 - opinion.score)), abs=1e-6)
     assert scores["real3-1.png"] < 0.4 < 0.6 < scores["fake3-1.png"]
     assert read_fusion(folder / "out" / "panel.json").alarms
+
+
+NETWORK = """
+name = "residual-tiny"
+architecture = "residual"
+folds = 2
+[settings]
+width = 4
+depth = 1
+[cut]
+side = 96
+each = 2
+[drill]
+steps = 4
+batch = 4
+[draw]
+side = 64
+quality = 90
+"""
+
+
+def test_a_network_is_trained_by_the_same_command_and_trainings_are_fused(trained, tmp_path):
+    folder, _ = trained
+    (tmp_path / "network.toml").write_text(NETWORK)
+    train = ["detect", "train", str(tmp_path / "network.toml"), "--data", str(folder / "index.csv"), "--json"]
+    result = CliRunner().invoke(
+        assay, [*train, "--into", str(tmp_path / "network"), "--jobs", "1"], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    card, _ = read_card(tmp_path / "network" / "card.json")
+    assert (card.family, card.settings["members"], card.input.quality) == ("residual", 2, 90)
+    assert card.measured[0].value < 1e-4
+    panel = tmp_path / "panel.json"
+    both = [str(folder / "out"), str(tmp_path / "network")]
+    result = CliRunner().invoke(
+        assay, ["detect", "fuse", *both, "--into", str(panel), "--name", "both"], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    fusion = read_fusion(panel)
+    assert fusion.id == "both"
+    assert set(fusion.weights) == {"tiny", "residual-tiny"}
+    # What learned nothing in four steps gets less say than what did.
+    assert fusion.weights["tiny"] > fusion.weights["residual-tiny"] >= 0
+    assert fusion.digests["residual-tiny"] == card.weights.sha256
+    assert "worst source" in result.stdout
+
+
+def test_trainings_of_other_pictures_are_not_fused(trained, tmp_path):
+    folder, _ = trained
+    other = tmp_path / "other"
+    shutil.copytree(folder / "out", other)
+    text = (other / "held-out.csv").read_text()
+    (other / "held-out.csv").write_text(text.replace(str(folder), "/elsewhere"))
+    card = json.loads((other / "card.json").read_text())
+    (other / "card.json").write_text(json.dumps({**card, "name": "other"}))
+    result = CliRunner().invoke(
+        assay, ["detect", "fuse", str(folder / "out"), str(other), "--into", str(tmp_path / "p.json")]
+    )
+    assert isinstance(result.exception, UsageError)
+    assert "no pictures in common" in str(result.exception)
 
 
 def test_folds_hold_both_labels_and_weights_are_even():
