@@ -41,17 +41,19 @@ config = LazyGroup(
 @json_option
 @click.pass_context
 def show(ctx: click.Context, as_json: bool) -> None:
-    """Print the settings and where they are."""
+    """Print the settings and where they are, and what holds the readers of files on this machine."""
     from dataclasses import asdict
+
+    from assay.provenance.files.worker import sandbox
 
     workspace = open_workspace(ctx)
     document = {"home": str(workspace.home), **asdict(workspace.settings)}
     # what is shown here is pasted into reports of faults
     document["ledger"] = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:…@", workspace.settings.ledger)
     if as_json:
-        emit(document)
+        emit(document | {"sandbox": sandbox(workspace.limits).to_json()})
         return
-    for name, value in document.items():
+    for name, value in {**document, "sandbox": sandbox(workspace.limits)}.items():
         click.echo(f"{name:11} {', '.join(value) if isinstance(value, tuple) else value}")
 
 
