@@ -63,7 +63,9 @@ class Asked:
     "--reference", type=FILE, metavar="FILE", help="An original to compare with, besides the ledger."
 )
 @click.option("--fail-on", default="", metavar="VERDICT,…", help="Verdicts that exit 1 as a conflict does.")
-@click.option("--online", is_flag=True, help="Let outside anchors, and authorities about revocation, be asked.")
+@click.option(
+    "--online", is_flag=True, help="Let outside anchors, and authorities about revocation, be asked."
+)
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Files examined at a time."
 )
