@@ -26,7 +26,7 @@ from assay.provenance.leaning import spectrum_words
 from assay.provenance.looks import detector_views, plot
 from assay.provenance.manifest import Action, Ingredient, Manifest, ManifestState
 from assay.provenance.opinion import Spectrum
-from assay.provenance.plates import alignment, extent_of, holes_of, regions_of
+from assay.provenance.plates import alignment, extent_of, holes_of, lies_as_it_is, regions_of
 from assay.provenance.preview import Preview
 from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Report, Verdict
@@ -40,6 +40,8 @@ HISTORY = 200
 """Most ancestors, actions of one of them, and status codes shown."""
 RAW_CHARS = 200_000
 """Longest raw text (JSON, receipt) shown."""
+SAME_SHAPE = 0.03
+"""How far the ratios of sides of two pictures may be apart for one to be laid over the other."""
 PICTURE_REM = 34
 """Greatest height of a picture, in rem."""
 
@@ -206,6 +208,8 @@ def _plate(report: Report, preview: Preview | None) -> dict[str, Any] | None:
         "original_height": preview.original_height,
         "notes": preview.notes,
         "matches": bool(report.recovered and report.recovered.matches),
+        # One can be laid over the other only where both show the same frame.
+        "wipe": lies_as_it_is(report.recovered) and abs(original_ratio / ratio - 1) < SAME_SHAPE,
         "alignment": alignment(report.recovered),
     }
 

@@ -19,6 +19,12 @@ def alignment(recovered: Recovered | None) -> str:
     return comparison.alignment if comparison and comparison.alignment != "as is" else ""
 
 
+def lies_as_it_is(recovered: Recovered | None) -> bool:
+    """Return whether the received picture matches its original and lies over it neither cut, turned nor moved."""
+    comparison = recovered.comparison if recovered and recovered.matches else None
+    return comparison is not None and comparison.alignment == "as is"
+
+
 def extent_of(report: Report) -> Extent | None:
     """Return where our mark was heard and where not, if it was read."""
     found = (e.found.extent for e in report.evidence if e.check == "mark" and isinstance(e.found, Reading))

@@ -462,3 +462,19 @@ def test_transparency_and_further_frames_are_mentioned():
     shown = Preview.of(_picture(pixels, alpha=np.zeros((8, 8), np.uint8), frames=7))
     assert "drawn without its transparency" in shown.notes
     assert "the first of 7 frames" in shown.notes
+
+
+def test_the_original_can_be_laid_over_a_picture_of_the_same_frame_and_no_other():
+    def wipes(item, shape=(20, 30)):
+        shown = Preview.of(_picture(np.zeros((40, 60, 3), np.uint8)), np.zeros((*shape, 3), np.uint8))
+        return len(lxml_html.document_fromstring(page([(build(item), shown)], "t")).find_class("wipe"))
+
+    def laid(alignment, matches=True):
+        item = found(matches=matches)
+        comparison = replace(item.found.comparison, alignment=alignment)
+        return replace(item, found=replace(item.found, comparison=comparison))
+
+    assert wipes(laid("as is")) == 1
+    assert wipes(laid("cropped to 88%")) == 0
+    assert wipes(laid("as is", matches=False)) == 0
+    assert wipes(laid("as is"), shape=(30, 30)) == 0
