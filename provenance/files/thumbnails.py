@@ -2,7 +2,8 @@
 
 Looked at are the thumbnail of EXIF (IFD1) and the large thumbnails of a multi-picture file (CIPA DC-007). Gain maps,
 depth maps and stereo frames are other pictures by design and are left alone. Programs that crop and retouch leave
-thumbnails behind, so the comparison searches crops and turns, and calls different only what fits nowhere.
+thumbnails behind, so the comparison searches turns, and crops to no less than 0.7 of a side. A thumbnail that is found
+different is only ever said: unlike pictures of a like layout pass, and one that shows what was cut away does not.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from assay.provenance.limits import Limits
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-UNLIKE = 0.45
-"""Largest correlation of the best fit at which a small picture is called different; measured in docs/measured.md."""
+UNLIKE = 0.5
+"""Below this correlation of the best fit a small picture is said to show something else."""
 SIDE = 24
 """Side of the grids that are correlated, in samples."""
-_SCALES = (1.0, 0.92, 0.84, 0.77, 0.7, 0.64, 0.58, 0.52, 0.46, 0.4)
+_SCALES = (1.0, 0.92, 0.84, 0.77, 0.7)
 _OVERLAP = 8
 """Windows of a scale lie an eighth of their side apart."""
 _BYTES = 1 << 20
@@ -33,7 +34,7 @@ _BYTES = 1 << 20
 _PIXELS = 4_000_000
 _FLAT = 6.0
 """Least standard deviation of samples in 0..255 at which a picture shows anything to compare."""
-_IFD1, _OFFSET, _LENGTH, _ORIENTATION, _MP_ENTRIES = 1, 0x201, 0x202, 0x0112, 0xB002
+_OFFSET, _LENGTH, _MP_ENTRIES = 0x201, 0x202, 0xB002
 _LARGE_THUMBNAILS = ("Large Thumbnail (VGA Equivalent)", "Large Thumbnail (Full HD Equivalent)")
 
 Grey = NDArray[np.float32]
@@ -52,7 +53,6 @@ def unlike(stream: BinaryIO, limits: Limits) -> list[str]:
         with Image.open(stream, formats=("JPEG", "MPO")) as image:
             if image.width * image.height > limits.pixels:
                 return []
-            turn = image.getexif().get(_ORIENTATION, 1)
             small = list(_small(image, stream))
             if not small:
                 return []
@@ -61,23 +61,24 @@ def unlike(stream: BinaryIO, limits: Limits) -> list[str]:
             image.draft("L", (256, 256))
             main = image.convert("L")
             main.thumbnail((128, 128))
-        return [name for name, picture in small if likeness(main, picture, turn) < UNLIKE]
+        return [name for name, picture in small if likeness(main, picture) < UNLIKE]
     except Exception:  # thumbnails are where programs are sloppiest, and nothing else rests on them
         return []
     finally:
         stream.seek(0)
 
 
-def likeness(main: PillowImage, small: PillowImage, turn: int = 1) -> float:
+def likeness(main: PillowImage, small: PillowImage) -> float:
     """Return the best correlation, -1..1, of a small picture with any part of the main one, or the reverse.
 
-    Both are grey (``L``); ``turn`` is the main picture's EXIF orientation. 1 where either is too flat to compare.
+    Both are grey (``L``). 1 where either is too flat to compare.
     """
     one, other = _untrimmed(main), _untrimmed(small)
     if one.std() < _FLAT or other.std() < _FLAT:
         return 1.0
     best = -1.0
-    for turned in _turns(other, turn):
+    for quarters in (0, 1, 3, 2):  # programs that turn a picture upright often leave its thumbnail lying
+        turned = np.rot90(other, quarters)
         best = max(best, _fits(one, turned), _fits(turned, one))
         if best >= 0.9:
             break
@@ -85,7 +86,9 @@ def likeness(main: PillowImage, small: PillowImage, turn: int = 1) -> float:
 
 
 def _small(image: Any, stream: BinaryIO) -> Iterator[tuple[str, PillowImage]]:
-    block = image.getexif().get_ifd(_IFD1)
+    from PIL import ExifTags
+
+    block = image.getexif().get_ifd(ExifTags.IFD.IFD1)
     start, length = block.get(_OFFSET), block.get(_LENGTH)
     raw = image.info.get("exif", b"")
     if isinstance(start, int) and isinstance(length, int) and 0 < length <= _BYTES and start >= 0:
@@ -125,12 +128,6 @@ def _untrimmed(image: PillowImage) -> Grey:
     top, bottom = np.flatnonzero(rows)[[0, -1]]
     left, right = np.flatnonzero(columns)[[0, -1]]
     return samples[top : bottom + 1, left : right + 1]
-
-
-def _turns(samples: Grey, turn: int) -> list[Grey]:
-    """Return the samples as they are, and turned as the main picture's orientation would have them, both ways."""
-    quarters = {3: (2,), 6: (1, 3), 8: (1, 3)}.get(turn, ())
-    return [samples, *(np.rot90(samples, k) for k in quarters)]
 
 
 def _fits(large: Grey, small: Grey) -> float:
