@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
 from dataclasses import replace
+from io import StringIO
 from itertools import combinations
 from pathlib import Path
 
 import pytest
+from lxml import html as lxml_html
+from rich.console import Console
 
+from assay.cli.show import show_report
 from assay.provenance.asset import Digest
 from assay.provenance.contradictions.layers import Layers, Structure
 from assay.provenance.contradictions.rules import RULES, contradictions
@@ -24,9 +30,28 @@ from assay.provenance.manifest import (
     TimeTrust,
 )
 from assay.provenance.mark import Reading
+from assay.provenance.page import page
 from assay.provenance.recovered import Lead
 
-from .matrix import AI, CAPTURE, OTHERS, OURS, PART_AI, SCHEME, STRANGER, WIRE, entry, of_known, signed
+from ..reports import HOSTILE
+from .matrix import (
+    AI,
+    CAPTURE,
+    OTHERS,
+    OURS,
+    PART_AI,
+    SCHEME,
+    STRANGER,
+    WIRE,
+    entry,
+    judge,
+    of_known,
+    of_manifest,
+    of_mark,
+    of_metadata,
+    of_receipt,
+    signed,
+)
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "contradictions.md"
 LAYERS = (
@@ -497,3 +522,41 @@ def test_the_document_lists_every_rule_and_every_pair_of_layers():
     assert pairs == {frozenset(pair) for pair in combinations(LAYERS, 2)}
     for name in re.findall(r"`([a-z]+(?:-[a-z]+)+)`", text.split("## Every pair")[1]):
         assert name in listed
+
+
+@pytest.mark.parametrize("s", HOSTILE)
+def test_hostile_strings_in_every_layer_reach_every_output_as_text(s):
+    """What the rules say of files that are hostile in every field: JSON that reads back, a page without a script."""
+    action = Action("c2pa.created", CAPTURE, s, "2026-05-01T00:00:00Z", s)
+    of = replace(
+        signed(
+            CAPTURE, soft_bindings=(SoftBinding(SCHEME, s),), ingredients=(replace(ancestor(AI), title=s),)
+        ),
+        actions=(action,),
+        title=s,
+        generator=s,
+        reasons=(s,),
+    )
+    seen = (
+        of_manifest(of),
+        of_metadata(
+            Disclosures(aigc={"Label": "1", s: s}, generators=(s,), camera=s, captured=s, texts=(s,)),
+            {"appended": 99, "appended_type": s, "second_formats": [s], "unlike": [s]},
+        ),
+        of_mark(OURS),
+        of_known(s),
+        of_receipt(entry(AI, label=s, time="2026-01-01T00:00:00Z", mark=OTHERS)),
+    )
+    report = judge(*seen)
+    assert {"ancestor-clash"} <= {c.rule for c in report.conflicts}
+    assert {"appended-bytes", "second-format", "created-after-logging"} <= {n.rule for n in report.notices}
+    document = json.loads(report.dumps())
+    assert document["notices"] == [n.to_json() for n in report.notices]
+    tree = lxml_html.document_fromstring(page([(report, None)], "t"))
+    assert not tree.xpath(
+        "//script | //iframe | //object | //base | //*[@onerror or @onload or @onmouseover]"
+    )
+    assert not [a for a in tree.xpath("//@href | //@src") if not a.startswith(("#", "data:image/"))]
+    plain = StringIO()
+    show_report(report, Console(file=plain, width=100, force_terminal=False), True)
+    assert not [c for c in plain.getvalue() if c != "\n" and unicodedata.category(c) in ("Cc", "Cf")]
