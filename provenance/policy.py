@@ -51,7 +51,7 @@ def read_policy(data: bytes, where: str) -> Policy:
         if len(data) > MAX_POLICY_BYTES:
             raise ValueError(f"more than {MAX_POLICY_BYTES} bytes")
         return _policy(tomllib.loads(data.decode()))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ConfigurationError(
             f"{where} is no policy: {error}", hint="docs/formats/policy.md says what one holds"
         ) from error

@@ -61,7 +61,7 @@ def read_settings(path: Path) -> Settings:
         raise ConfigurationError(
             "there is no workspace here", path=path.parent, hint="make one with 'assay init'"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"the settings cannot be read: {error}", path=path) from error
     if document.pop("version", None) != VERSION:
         raise ConfigurationError(
