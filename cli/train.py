@@ -39,6 +39,12 @@ FILE = click.Path(path_type=Path)
     help="Difference hashes of pictures that must not be learned from.",
 )
 @click.option(
+    "--autoencoders",
+    type=FILE,
+    metavar="DIR",
+    help="Tiny autoencoders (taesd_encoder.safetensors …): real crops are followed by their reconstructions.",
+)
+@click.option(
     "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes that read pictures."
 )
 @json_option
@@ -49,6 +55,7 @@ def train(
     data: tuple[Path, ...],
     into: Path,
     reserved: Path | None,
+    autoencoders: Path | None,
     jobs: int,
     as_json: bool,
 ) -> None:
@@ -70,7 +77,10 @@ def train(
     items = [item for path in data for item in read_index(path)]
     today = utc_now().date()
     with _told(ctx) as tell:
-        made = run(chosen, items, reserved, into, licences=_licences(data), made=today, jobs=jobs, tell=tell)
+        made = run(
+            chosen, items, reserved, into, licences=_licences(data), made=today, jobs=jobs, tell=tell,
+            autoencoders=autoencoders,
+        )  # fmt: skip
     for reason, count in sorted(made.left_out.items()):
         talk(ctx, f"left out {count}: {reason}")
     talk(ctx, f"learned from {made.items} pictures; wrote {into / 'card.json'}")

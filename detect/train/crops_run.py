@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from assay.detect.card import CROPS, NATIVE, WHOLE, Figure, Input
 from assay.detect.crops import Crops, equalised
+from assay.detect.networks.autoencoder import Autoencoder
 from assay.detect.networks.blocks import Ensemble, Witness
 from assay.detect.networks.export import Run, agreed, export
 from assay.detect.train.augment import STANDARD
@@ -20,10 +21,13 @@ from assay.detect.train.data import Item, weights
 from assay.detect.train.folds import folds
 from assay.detect.train.loop import Lesson, drilled, logits
 from assay.detect.train.recipe import Recipe
+from assay.detect.train.reconstruct import Pairs
 from assay.detect.train.standard import SQUARES, heard
 from assay.detect.train.way import Tell, Told, Way
 from assay.provenance.errors import UsageError
 
+PAIRED = 2
+"""Cuttings of a real picture that have a reconstruction, where autoencoders are given."""
 LOOKED = 6
 """Most crops of a picture that the finished detector looks at."""
 
@@ -31,8 +35,9 @@ LOOKED = 6
 class CropWay(Way):
     """Pictures become cuttings; networks learn from journeys of these; what they say is the mean over cuttings."""
 
-    def __init__(self, recipe: Recipe, family: str) -> None:
+    def __init__(self, recipe: Recipe, family: str, autoencoders: Sequence[Autoencoder] = ()) -> None:
         self.recipe = recipe
+        self.autoencoders = autoencoders
         self.family = family
         self._cuttings: Cuttings | None = None
         self._members: tuple[Witness, ...] = ()
@@ -51,12 +56,13 @@ class CropWay(Way):
         recipe, cuttings = self.recipe, self._cuttings.of(chosen)
         number = folds(items, recipe.folds, recipe.seed)
         draw = recipe.drill.draw
+        pairs = Pairs(cuttings, self.autoencoders, PAIRED, recipe.seed) if self.autoencoders else None
         fake, each = np.array([item.fake for item in items]), weights(items)
         said, members = np.full((len(items), len(STANDARD)), np.nan), []
         for fold in range(recipe.folds):
             drill = replace(recipe.drill, seed=recipe.seed * 1000 + fold)
             told = partial(_told, tell, fold, recipe.folds, drill.steps)
-            lesson = Lesson(cuttings, fake, each * (number != fold))
+            lesson = Lesson(cuttings, fake, each * (number != fold), pairs)
             checkpoint = into / f"fold{fold}.safetensors"
             network = drilled(recipe.architecture, recipe.settings, lesson, drill, checkpoint, told)
             members.append(network)

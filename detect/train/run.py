@@ -19,6 +19,7 @@ from assay.detect.runtime import Session
 from assay.detect.train.crops_run import CropWay
 from assay.detect.train.data import Item, allowed, capped, is_reserved, read_reserved
 from assay.detect.train.recipe import Recipe
+from assay.detect.train.reconstruct import read_autoencoders
 from assay.detect.train.statistics_run import StatisticsWay
 from assay.detect.train.way import HeldOut, Tell, Way, read_held_out, write_held_out
 from assay.provenance.errors import UsageError
@@ -53,13 +54,15 @@ def run(
     made: dt.date,
     jobs: int,
     tell: Tell,
+    autoencoders: Path | None = None,
 ) -> Made:
     """Train a detector into a folder: weights.onnx, card.json, panel.json, held-out.csv, and what it can go on from.
 
-    ``licences`` gives repository, commit and licence by source. Raises UsageError on too few pictures or sources.
+    ``autoencoders`` is a folder of tiny autoencoders, with which a network learns from pairs too. ``licences`` gives
+    repository, commit and licence by source. Raises UsageError on too few pictures or sources.
     """
     into.mkdir(parents=True, exist_ok=True)
-    way = _way(recipe)
+    way = _way(recipe, autoencoders)
     kept, left = allowed(items)
     kept = capped(kept, recipe.most)
     there, hashes = way.gather(kept, into, jobs, lambda n: tell("pictures", n, len(kept)))
@@ -87,13 +90,17 @@ def run(
     return Made(card, fusion, len(kept), left)
 
 
-def _way(recipe: Recipe) -> Way:
-    """Raises UsageError for an architecture that is none."""
+def _way(recipe: Recipe, autoencoders: Path | None) -> Way:
+    """Raises UsageError for an architecture that is none, or that learns from no pairs."""
+    if autoencoders and (recipe.architecture == "statistics" or recipe.drill.draw.scale == WHOLE):
+        raise UsageError(
+            "only networks over crops learn from reconstructions", hint="leave --autoencoders out"
+        )
     if recipe.architecture == "statistics":
         return StatisticsWay(recipe)
     build(recipe.architecture, **recipe.settings)
     family = "semantic" if recipe.drill.draw.scale == WHOLE else FAMILIES.get(recipe.architecture, "network")
-    return CropWay(recipe, family)
+    return CropWay(recipe, family, read_autoencoders(autoencoders) if autoencoders else ())
 
 
 def fused(name: str, trainings: dict[str, HeldOut]) -> Fusion:

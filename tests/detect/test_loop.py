@@ -15,6 +15,7 @@ from assay.detect.train.cuttings import Cut, gathered
 from assay.detect.train.data import Item, weights
 from assay.detect.train.lesson import Draw, batches, travelled
 from assay.detect.train.loop import Drill, Lesson, drilled
+from assay.detect.train.reconstruct import Pairs
 from assay.provenance.errors import InputError
 
 DRILL = Drill(steps=5, batch=4, half=False, seed=3, draw=Draw(side=64))
@@ -123,3 +124,21 @@ def test_a_checkpoint_of_another_training_is_refused(lesson, tmp_path):
     drilled("residual", {"width": 4, "depth": 1}, lesson, DRILL, place, quiet)
     with pytest.raises(InputError, match="of another training"):
         drilled("residual", {"width": 8, "depth": 1}, lesson, DRILL, place, quiet)
+
+
+def test_a_pair_is_made_once_and_only_the_first_cuttings_have_one(cuttings):
+    calls = []
+
+    class Darker:
+        """Stands where an autoencoder does; the real ones are in test_reconstruct.py."""
+
+        def reconstructed(self, batch):
+            calls.append(len(batch))
+            return batch // 2
+
+    pairs = Pairs(cuttings, [Darker()], 1, seed=5)
+    one, other = pairs(2, 0), pairs(2, 0)
+    assert calls == [1]
+    assert (one == other).all()
+    assert (one == cuttings.one(2, 0) // 2).all()
+    assert pairs(2, 1) is None
