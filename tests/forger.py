@@ -80,7 +80,7 @@ def bare_sign(
             store = builder.sign(native, media_type, BytesIO(own.read()), target)
         return Answer({}, (target.getvalue(), bytes(store)))
 
-    return bytes(run(work, BytesIO(source), writes=True).blobs[0])
+    return bytes(run(work, BytesIO(source), writes=True, outward=tsa is not None).blobs[0])
 
 
 def manifest_store(source: bytes, media_type: str, signer: Person, manifest: dict[str, Any]) -> bytes:
