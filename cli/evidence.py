@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -156,13 +155,18 @@ def _ledger(folder: Path, replay: dict[str, Any]) -> Layer:
 
 
 def _report(folder: Path, home: Path, replay: dict[str, Any]) -> tuple[Layer, list[str]]:
+    from assay.provenance.canonical import load_json
     from assay.provenance.dossier import differences, report_bytes
+    from assay.provenance.text import safe_text
 
     kept = (folder / "data/report.json").read_bytes()
     made = report_bytes(_make_again(folder, home, replay))
     if made == kept:
         return Layer("report", "ok", "made again, it is the same byte for byte"), []
-    differ = list(differences(json.loads(made), json.loads(kept))) or ["its spelling"]
+    try:
+        differ = list(differences(load_json(made), load_json(kept))) or ["its spelling"]
+    except ValueError as error:
+        return Layer("report", "failed", f"it cannot be read: {safe_text(error, 120)}"), []
     if all(place.partition(".")[0] in CONDITIONS for place in differ):
         words = "the same result, made by other versions or under other conditions"
         return Layer("report", "not checked", words), differ

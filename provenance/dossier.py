@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from assay.provenance.canonical import load_json
 from assay.provenance.errors import ConfigurationError, InputError, LimitError, MalformedError
 from assay.provenance.files.bag import BagWriter
 from assay.provenance.keys.certificates import pem_of, signer_and_others
@@ -172,7 +173,7 @@ def read_replay(folder: Path) -> dict[str, Any]:
         path = folder / "data/replay.json"
         if path.stat().st_size > MAX_JSON_BYTES:
             raise LimitError(f"its replay.json is larger than {MAX_JSON_BYTES} bytes")
-        document = json.loads(path.read_bytes())
+        document = load_json(path.read_bytes())
         if document["type"] != REPLAY_TYPE:
             raise MalformedError("its replay.json is of an unknown version")
         texts = all(isinstance(document[name], str) for name in ("path", "time", "suffix", "origin"))

@@ -8,7 +8,6 @@ the manifest that the ledger kept. Format: docs/formats/reverify.md.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assay.provenance.canonical import load_json
 from assay.provenance.credentials.isolated import read_manifest
 from assay.provenance.errors import AssayError, InputError, MalformedError
 from assay.provenance.furnish import TRUST
@@ -126,7 +126,7 @@ def _parsed(line: bytes, path: Path) -> Iterator[Mapping[str, Any]]:
     if len(line) > MAX_LINE:
         raise MalformedError(f"a report is larger than {MAX_LINE} bytes", path=path)
     try:
-        document = json.loads(line)
+        document = load_json(line)
     except (ValueError, RecursionError) as error:
         raise MalformedError("not JSON, or not whole", path=path) from error
     for item in document if isinstance(document, list) else [document]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 
 from assay.provenance.asset import Digest
+from assay.provenance.canonical import load_json
 from assay.provenance.errors import ConfigurationError, UsageError
 from assay.provenance.files.atomic import atomic_output
 from assay.provenance.keys.certificates import DEVELOPMENT, describe, is_authority, load_pem
@@ -85,7 +86,7 @@ class TrustStore:
         """Return all lists, by kind and name; raises ConfigurationError where the index is unreadable."""
         path = self.folder / INDEX
         try:
-            document = json.loads(path.read_text("utf-8"))
+            document = load_json(path.read_bytes())
             if document["type"] != INDEX_TYPE:
                 raise ConfigurationError("the trust index is of an unknown version", path=path)
             return tuple(TrustList(**entry) for entry in document["lists"])
