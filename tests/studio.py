@@ -169,7 +169,7 @@ class Studio:
     @cached_property
     def tsa(self) -> Server:
         """On the list; its clock is right."""
-        return authority(self._clockwork(self.clocks), lambda: dt.datetime.now(dt.UTC))
+        return authority(self._clockwork(self.clocks), lambda: self.now)
 
     @cached_property
     def fast_tsa(self) -> Server:

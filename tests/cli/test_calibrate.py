@@ -168,7 +168,7 @@ def test_a_network_of_one_s_own_takes_part(terminal, desk, archive, residual):
         in terminal("detect", "calibrate", "--real", real, "--model", "taught", expect=2).err
     )
     (found,) = rows(terminal("detect", "calibrate", "--real", real, "--fake", fake, "--json"))
-    assert set(found["weights"]) == {"statistics", "taught"}
+    assert set(found["weights"]) == {"statistics", "view", "taught"}
     assert found["weights"]["taught"] > 0
     assert found["lines"]["small"]["fake_sources"] == SOURCES
     (said,) = rows(terminal("detect", "scan", fake / "fake1" / "1.jpg", "--json"))
