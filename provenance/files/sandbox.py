@@ -37,6 +37,7 @@ _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
 _EQUAL, _MASKED = 4, 7
 _OPTIMIZE, _BINARY_TREE = 8, 2
+_FOREIGN_CALLS, _KILL_PROCESS = 2, 0x80000000
 _CLONE_THREAD, _AT_EMPTY_PATH, _PR_SET_NAME = 0x00010000, 0x1000, 15
 _FCNTL = (0, 1, 2, 3, 1030)  # duplicate, flags; never an owner of signals, a lease, a seal
 
@@ -214,6 +215,8 @@ def _written_filter() -> bytes:
     if not handle:
         raise SealError(f"{_SONAME} makes no filter on this machine")
     try:
+        # The default kills one thread, and a child whose others live on would be waited for until its time is up.
+        library.seccomp_attr_set(handle, _FOREIGN_CALLS, ctypes.c_uint32(_KILL_PROCESS))
         library.seccomp_attr_set(handle, _OPTIMIZE, ctypes.c_uint32(_BINARY_TREE))  # older ones know no trees
         for name in ALLOWED:
             _rule(library, handle, _ALLOW, name)
