@@ -41,7 +41,8 @@ class Panel:
         # A part that is uncalibrated, or whose crops disagree, has a logit all the same: the fusion has its own line.
         spoke = {p.detector: p.logit for p in parts if p.logit is not None}
         logit = self.fusion.logit(spoke)
-        line = self.fusion.lines.get(str(conditions.get("condition")))
+        condition = str(conditions.get("condition"))
+        line = self.fusion.lines.get(condition)
         reason = ""
         if logit is None:
             reason = next((p.reason for p in parts if p.answered is not Answered.OK), "a detector is missing")
@@ -65,10 +66,10 @@ class Panel:
             llr=-ratio,
             conditions=conditions,
             regions=regions,
-            says=self._says(ratio, str(conditions.get("condition"))),
+            says=self._says(ratio, condition),
             ms=1000 * (self.clock() - start),
             parts=parts,
-            calibration=self._calibration(ratio, str(conditions.get("condition")), line),
+            calibration=self._calibration(ratio, condition, line),
         )
 
     def _calibration(self, ratio: float, condition: str, line: Line) -> Calibration:

@@ -12,6 +12,9 @@ from assay.provenance.media import Samples
 MOST_SIDE = 2048
 """Longer side in pixels to which larger pictures are always reduced for training."""
 
+SHARED = 1024
+"""Longer side in pixels to which pictures are brought before they are shared."""
+
 Rng = np.random.Generator
 
 
@@ -38,7 +41,7 @@ class Journey:
 
 STANDARD = {
     "raw": Journey((), 1 << 14),
-    "q90": Journey((("JPEG", 90),), 1024),
-    "q75": Journey((("JPEG", 75),), 1024),
+    "q90": Journey((("JPEG", 90),), SHARED),
+    "q75": Journey((("JPEG", 75),), SHARED),
 }
 """Journeys that every picture makes, first and in this order; calibration and measuring look at them."""

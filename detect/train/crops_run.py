@@ -23,7 +23,7 @@ from assay.detect.train.loop import Lesson, drilled, logits
 from assay.detect.train.recipe import Recipe
 from assay.detect.train.reconstruct import Pairs
 from assay.detect.train.standard import SQUARES, heard
-from assay.detect.train.way import Tell, Told, Way
+from assay.detect.train.way import Tell, Told, Way, tell_fold
 from assay.provenance.errors import UsageError
 
 PAIRED = 2
@@ -61,7 +61,7 @@ class CropWay(Way):
         said, members = np.full((len(items), len(STANDARD)), np.nan), []
         for fold in range(recipe.folds):
             drill = replace(recipe.drill, seed=recipe.seed * 1000 + fold)
-            told = partial(_told, tell, fold, recipe.folds, drill.steps)
+            told = partial(tell_fold, tell, fold, recipe.folds, drill.steps)
             lesson = Lesson(cuttings, fake, each * (number != fold), pairs)
             checkpoint = into / f"fold{fold}.safetensors"
             network = drilled(recipe.architecture, recipe.settings, lesson, drill, checkpoint, told)
@@ -109,7 +109,3 @@ class CropWay(Way):
     def settings(self) -> dict[str, bool | float | str]:
         """Return the network's own settings, and how many are averaged."""
         return {**self.recipe.settings, "members": len(self._members)}
-
-
-def _told(tell: Tell, fold: int, folds: int, steps: int, step: int, loss: float) -> None:
-    tell(f"fold {fold + 1}, loss {loss:.3f}", fold * steps + step, folds * steps)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from assay.detect.card import NATIVE
 from assay.detect.crops import VIEW, Box, Crops, bounded, cut, telling
-from assay.detect.train.augment import MOST_SIDE, Rng
+from assay.detect.train.augment import MOST_SIDE, SHARED, Rng
 from assay.detect.train.data import Item, difference_hash, load
 from assay.provenance.files.atomic import atomic_output
 from assay.provenance.media import Samples
@@ -27,9 +27,7 @@ from assay.provenance.media import Samples
 SIDE = 256
 """Side in pixels of a cutting."""
 EACH = 4
-"""Cuttings at each of the two sizes."""
-SHARED = 1024
-"""Longer side in pixels to which pictures are brought before they are shared, for the second half of the cuttings."""
+"""Cuttings at each of the two sizes: at most MOST_SIDE, then SHARED."""
 TRIES = 4
 """Places tried for each cutting that has something to tell."""
 

@@ -22,7 +22,7 @@ from assay.detect.train.judge import Bench, Judge, taught
 from assay.detect.train.recipe import Recipe
 from assay.detect.train.standard import SQUARES
 from assay.detect.train.vectors import Vectors, vectors_of
-from assay.detect.train.way import Tell, Told, Way
+from assay.detect.train.way import Tell, Told, Way, tell_fold
 from assay.detect.vectors import named
 from assay.provenance.errors import UsageError
 
@@ -63,7 +63,7 @@ class StatisticsWay(Way):
             mine = number[vectors.item] != fold
             weight = (each / np.maximum(count, 1))[vectors.item] * mine
             course = replace(recipe.course, seed=recipe.seed * 1000 + fold)
-            told = partial(_told, tell, fold, recipe.folds, course.steps)
+            told = partial(tell_fold, tell, fold, recipe.folds, course.steps)
             judge = taught(vectors.values, fake[vectors.item], weight, course, told)
             judges.append(judge)
             logits = judge.logits(vectors.values[~mine])
@@ -101,10 +101,6 @@ class StatisticsWay(Way):
     def settings(self) -> dict[str, bool | float | str]:
         """Return the judges' width and how many there are."""
         return {"hidden": self.recipe.course.hidden, "judges": self.recipe.folds}
-
-
-def _told(tell: Tell, fold: int, folds: int, steps: int, step: int, loss: float) -> None:
-    tell(f"fold {fold + 1}, loss {loss:.3f}", fold * steps + step, folds * steps)
 
 
 def _averaged(

@@ -26,7 +26,7 @@ SIDE = 256
 """Side in pixels of the crops that are described."""
 DRAWN = 160
 """Side in pixels of crops that made a drawn journey: a cutting leaves room for no more after it was reduced."""
-SHARPEST = 1
+VERSION = 1
 """Version of the numbers: others make other files."""
 
 
@@ -47,7 +47,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """Eight hexadecimal digits that change with the plan."""
-        text = json.dumps([asdict(self), DRAWN, len(named(self.scale)), SHARPEST])
+        text = json.dumps([asdict(self), DRAWN, len(named(self.scale)), VERSION])
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

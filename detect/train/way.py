@@ -26,6 +26,11 @@ Tell = Callable[[str, int, int], None]
 """Told what is being done, the step and how many there are."""
 
 
+def tell_fold(tell: Tell, fold: int, folds: int, steps: int, step: int, loss: float) -> None:
+    """Tell how far the training of all folds is, from a step of one."""
+    tell(f"fold {fold + 1}, loss {loss:.3f}", fold * steps + step, folds * steps)
+
+
 @dataclass(frozen=True)
 class Told:
     """What a network that never saw a picture's source said of it, (items, journeys) logits, and each item's fold.
