@@ -13,7 +13,7 @@ from assay.provenance.files.worker import Job
 from assay.provenance.leaf import Leaf
 from assay.provenance.manifest import SoftBinding
 from assay.provenance.mark import Frame, Mark, Reading
-from assay.provenance.media import Media, Picture, Samples
+from assay.provenance.media import Kind, Media, Picture, Samples
 from assay.provenance.opinion import Explanation, Opinion
 from assay.provenance.receipt import Receipt
 
@@ -25,23 +25,31 @@ if TYPE_CHECKING:
 class Watermark(Protocol):
     """Hides a Mark in media and reads it back; knows its own payload, says nothing of it.
 
-    ``scheme`` is the algorithm id that manifests and ledger entries name; ``id_bits`` the identifier's length.
-    An ``assay.watermarks`` entry point names what makes one when it is called without arguments; where keys are
-    given and what it makes is a ``KeyedWatermark``, that is asked for itself under them.
+    ``scheme`` is the algorithm id that manifests and ledger entries name; ``id_bits`` the identifier's length;
+    ``kinds`` the media that it marks, and it is asked for no others. An ``assay.watermarks`` entry point names what
+    makes one when it is called without arguments; where keys are given and what it makes is a ``KeyedWatermark``, that is asked for itself under them.
     """
 
     scheme: str
     id_bits: int
+    kinds: frozenset[Kind]
 
     def embed(self, media: Media, id: str) -> Media:
         """Return media of the same shape with the identifier (``id_bits`` as hex) hidden in it.
 
-        Raises ``LimitError`` with the reason ``too small`` where the scheme cannot carry it.
+        Of video and audio it marks lazily, in the passes over what it returns (``Media.changed``): as many chunks, at
+        the same times, of the same lengths, in bounded memory. Raises ``LimitError`` with the reason ``too small``
+        where the scheme cannot carry it, at the latest in a pass.
         """
         ...
 
     def read(self, media: Media) -> Reading:
-        """Look for an identifier; never raises on any picture, never answers on noise."""
+        """Look for an identifier; never raises on any samples, never answers on noise.
+
+        Of video and audio it makes one pass in bounded memory, and ``details["intervals"]`` are the stretches that
+        carry the mark, ascending, as [start, stop] in seconds of the media's own times; ``details["heard"]`` are the
+        stretches that were looked at, in the same form.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.provenance.errors import LimitError
 from assay.provenance.mark import Mark, Reading
-from assay.provenance.media import Media, Samples
+from assay.provenance.media import Kind, Media, Samples
 from assay.watermark import search
 from assay.watermark.blocks import BLOCK, Plane, blocks_at, low_band, luma, spread, top_singular
 from assay.watermark.layout import CELLS, Layout
@@ -42,6 +42,7 @@ class DwtDctSvd:
 
     scheme = "io.assay.dwtdctsvd.1"
     id_bits = 48
+    kinds = frozenset({Kind.IMAGE})
 
     def __init__(self, key: bytes = PUBLIC_KEY) -> None:
         self.payload = Payload(key=key)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from assay.provenance.errors import ConfigurationError, LimitError
 from assay.provenance.mark import Mark, Reading
-from assay.provenance.media import Media, Samples
+from assay.provenance.media import Kind, Media, Samples
 from assay.watermark.blocks import resample
 from assay.watermark.payload import PUBLIC_KEY, RATE_HALF, Payload, key_stream
 
@@ -49,6 +49,7 @@ class RivaGan:
 
     scheme = "io.assay.rivagan.1"
     id_bits = 32
+    kinds = frozenset({Kind.IMAGE})
 
     def __init__(self, key: bytes = PUBLIC_KEY) -> None:
         self.payload = Payload(32, 32, RATE_HALF, key)

@@ -26,7 +26,7 @@ HOLE = (0.27, 0.36, 0.13, 0.19)
 class Scheme:
     """A scheme that finds one mark, and knows where it is."""
 
-    scheme, id_bits = "io.assay.scripted.1", 64
+    scheme, id_bits, kinds = "io.assay.scripted.1", 64, frozenset({Kind.IMAGE})
 
     def __init__(self, extent):
         self.answer, self.asked = extent, 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.provenance.errors import LimitError, UsageError
 from assay.provenance.mark import Reading
-from assay.provenance.media import Media, Samples
+from assay.provenance.media import Kind, Media, Samples
 from assay.watermark.hallmark.canvas import Plane, canonical_shape, luma, side_of
 from assay.watermark.hallmark.listener import by_network, by_rule
 from assay.watermark.hallmark.mask import amplitude
@@ -42,6 +42,8 @@ class Hallmark:
     changed and old marks are still read. ``id_bits`` is 64, 128 or 256; each is a scheme of its own. Conforms to
     ``assay.provenance.protocols.Watermark``.
     """
+
+    kinds = frozenset({Kind.IMAGE})
 
     def __init__(self, keys: Sequence[bytes] = (PUBLIC_KEY,), id_bits: int = 64) -> None:
         if not keys:
