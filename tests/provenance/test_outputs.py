@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
+from lxml import etree
 
 from assay.provenance.coverage import Coverage, Gap, Held
 from assay.provenance.errors import InputError
@@ -180,6 +181,15 @@ def test_junit_is_xml_whatever_files_say(s):
         "testsuites", "testsuite", "testcase", "failure", "error", "skipped", "system-out",
     }  # fmt: skip
     assert "\x1b" not in "".join(root.itertext())
+    official = os.environ.get("ASSAY_JUNIT_XSD")
+    if official:
+        etree.XMLSchema(etree.parse(official)).assertValid(etree.fromstring(junit(given)))
+
+
+def test_junit_counts_what_was_skipped_where_the_schema_of_jenkins_has_a_place_for_it():
+    root = ElementTree.fromstring(junit(answers(inconclusive(), confirmed())))
+    assert set(root.attrib) == {"name", "tests", "failures", "errors"}
+    assert root[0].get("skipped") == "1"
 
 
 def test_junit_fails_conflicts_and_what_the_caller_names():
