@@ -1,19 +1,23 @@
 """Fuzz every parser of ours that reads what others wrote; keep what does harm.
 
     python bench/fuzz.py --rounds 100000 --seed 7
+    python bench/fuzz.py --manifests 600
 
 An input that raises anything but an AssayError, or takes more than two seconds, is written to tests/fuzz/seeds/TARGET/
-and tried in every run of the tests from then on.
+and tried in every run of the tests from then on. With --manifests, signed files whose boxes were damaged go through
+`verify` for so many seconds of processor time, and tests/fuzz/manifests.py judges what came of each.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +44,58 @@ def tried(target: Target, data: bytes) -> str:
     return f"{took:.1f} s" if took > LONGEST else ""
 
 
+def spent() -> float:
+    """Return the seconds of processor time of this process and of the children that ended."""
+    return sum(os.times()[:4])
+
+
+def damage(seconds: float, seed: int) -> int:
+    """Verify damaged files for so many seconds of processor time; print what was said of them, return the findings."""
+    from tests.fuzz.manifests import KEPT, damaged, drawn, seeds, tried
+    from tests.studio import Studio
+
+    said: Counter[str] = Counter()
+    findings, longest, number, start = 0, 0.0, 0, time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        studio = Studio(Path(folder))
+        desk = studio.desk()
+        files = seeds(desk)
+        while spent() < seconds and findings < 20:
+            rng = drawn(number, seed)
+            chosen = files[int(rng.integers(len(files)))]
+            case = damaged(chosen, rng)
+            outcome = tried(desk, chosen, case, page=number % 20 == 0)
+            said[outcome.said] += 1
+            longest, number = max(longest, outcome.seconds), number + 1
+            if outcome.finding:
+                findings += 1
+                place = KEPT / (hashlib.sha256(case.data).hexdigest()[:16] + case.suffix)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(case.data)
+                print(
+                    f"run {number - 1}, {chosen.carrier.name}: {place.name}\n{outcome.finding}",
+                    file=sys.stderr,
+                )
+        studio.close()
+    print(
+        f"{number} damaged files, {findings} findings, {spent():.0f} s of processor time, "
+        f"{time.monotonic() - start:.0f} s, longest {longest:.1f} s, load {os.getloadavg()[0]:.1f}"
+    )
+    for answer, count in said.most_common():
+        print(f"  {count:7} {answer}")
+    return findings
+
+
 def main() -> None:
     """Print a line a target: inputs, how many were read, harms, inputs a second."""
     parser = argparse.ArgumentParser(description="Fuzz the parsers.")
     parser.add_argument("--rounds", type=int, default=10_000, help="inputs of each target")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="one target")
+    parser.add_argument("--manifests", type=float, help="damage signed files for so many seconds instead")
     options = parser.parse_args()
+    if options.manifests:
+        raise SystemExit(1 if damage(options.manifests, options.seed) else 0)
     harmed = 0
     with tempfile.TemporaryDirectory() as folder:
         for target in targets(Path(folder)):
