@@ -58,6 +58,7 @@ HOMES = {
     "PIL": {
         "provenance.files.picture",
         "provenance.files.samples",
+        "provenance.files.camera",
         "provenance.files.encoding",
         "provenance.files.hints",
         "provenance.files.thumbnails",

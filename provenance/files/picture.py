@@ -124,6 +124,17 @@ def metadata_of(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[byte
     return _bounded("XMP", xmp, limits, {}, []), _bounded("EXIF", exif, limits, {}, []), text
 
 
+def size_of(stream: BinaryIO, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
+    """Return a picture's width and height as stored, in pixels, from its header; raises what ``decode`` raises."""
+    load_codecs()
+    name = FORMATS.get(sniff_stream(stream)[1])
+    if name is None:
+        raise UnsupportedError("is not a picture format that is decoded here")
+    with _pillow_errors(limits):
+        width, height = _open(stream, name, limits).size
+    return int(width), int(height)
+
+
 # --------------------------------------------------------------------------------------------- decoding
 
 
