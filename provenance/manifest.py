@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from assay.provenance.asset import Digest
 from assay.provenance.coverage import Coverage
+from assay.provenance.identity import Identity
 from assay.provenance.signals import signals
 
 SIDECAR_SUFFIX = ".c2pa"
@@ -147,7 +148,8 @@ class Manifest:
     ``codes`` are the C2PA status codes of the active manifest that are not plain successes; ``reasons`` say in
     sentences why the state is what it is; ``trust_list`` names the list that matched; ``uncovered`` are
     (start, length) byte ranges of picture content that the signature does not cover; ``coverage`` all that it
-    leaves out, harmless or not, None where it is bound to no bytes of this file; ``store`` the raw bytes.
+    leaves out, harmless or not, None where it is bound to no bytes of this file; ``identities`` are the CAWG
+    identities, which change nothing of all this, and ``cawg`` their codes; ``store`` the raw bytes.
     """
 
     state: ManifestState
@@ -165,6 +167,7 @@ class Manifest:
     soft_bindings: tuple[SoftBinding, ...] = ()
     ingredients: tuple[Ingredient, ...] = ()
     cawg: tuple[str, ...] = ()
+    identities: tuple[Identity, ...] = ()
     remote_url: str = ""
     where: str = ""
     revoked: bool = False
@@ -177,6 +180,12 @@ class Manifest:
     def source_type(self) -> str:
         """The digital source type of the first action that states one, as a short name."""
         return next((a.source_type for a in self.actions if a.source_type), "")
+
+    @property
+    def stated(self) -> tuple[Identity, ...]:
+        """The identities as they stand for this file: around credentials that do not hold, none can be told to."""
+        holds = self.state in (ManifestState.TRUSTED, ManifestState.UNTRUSTED) and not self.uncovered
+        return self.identities if holds else tuple(i.without_ground() for i in self.identities)
 
     def history(self) -> Iterator[Ingredient]:
         """Iterate over all ingredients, depth first."""
@@ -215,6 +224,7 @@ class Manifest:
             "soft_bindings": [{"alg": s.alg, "value": s.value} for s in self.soft_bindings],
             "ingredients": [i.to_json() for i in self.ingredients],
             "cawg": list(self.cawg),
+            "identities": [i.to_json() for i in self.stated],
             "uncovered": [list(r) for r in self.uncovered],
             "coverage": self.coverage.to_json() if self.coverage else None,
         }

@@ -33,7 +33,7 @@ from assay.provenance.keys.signers import (
     read_mark_key,
     read_secret,
 )
-from assay.provenance.keys.trust import CERTIFICATES, LOG, TrustStore, split_pem
+from assay.provenance.keys.trust import CERTIFICATES, LOG, TrustStore, issuers, split_pem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.plugins import load_plugin, open_detector, open_watermark
 from assay.provenance.policy import Policy, choose_policy
@@ -373,8 +373,9 @@ class Workspace:
         )
         anchors = []
         for entry in entries:
-            authorities, others = split_pem(self.trust.content(entry))
-            anchors.append(Anchors(entry.uri, entry.kind, authorities, others))
+            data = self.trust.content(entry)
+            named = issuers(data) if entry.kind == "cawg" else ()
+            anchors.append(Anchors(entry.uri, entry.kind, *split_pem(data), named))
         return anchors, {e.uri: e.name for e in entries}
 
     def revocations(self, anchors: list[Anchors], now: dt.datetime, *, online: bool = False) -> Revocations:

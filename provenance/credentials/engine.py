@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from typing import Any, BinaryIO
@@ -43,48 +43,56 @@ def engine_version() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """One trust list as the engine takes it: URI that comes back in results, kind, PEM of anchors and leaves."""
+    """One trust list as the engine takes it: URI that comes back in results, kind, PEM of anchors and leaves.
+
+    ``issuers`` are the DIDs of who may issue identities (kind ``cawg``).
+    """
 
     uri: str
     kind: str
     authorities: str
     end_entities: str
+    issuers: tuple[str, ...] = ()
 
 
-# The engine knows "manifest", "tsa" and "cawg"; it does not enforce them, which reader.py does.
+# The engine knows "manifest", "tsa" and "cawg"; for signers it does not enforce them, which reader.py does.
 _ENGINE_KINDS = {"signer": "manifest", "tsa": "tsa", "cawg": "cawg"}
 
 # Without these two nothing may reach the network: opening a file must not tell its author (SSRF, tracking).
-_OFFLINE = {
+_OFFLINE: dict[str, dict[str, Any]] = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
     "core": {"allowed_network_hosts": []},
 }
 
 
-def _context(anchors: Sequence[Anchors]) -> Any:
-    lists = []
+def _context(anchors: Sequence[Anchors], *, identities: bool = False) -> Any:
+    lists: list[dict[str, Any]] = []
     for anchor in anchors:
-        item = {
+        item: dict[str, Any] = {
             "trust_kind": _ENGINE_KINDS[anchor.kind],
             "trust_uri": anchor.uri,
             "trust_anchors": anchor.authorities,
         }
         if anchor.end_entities:
             item["allowed_list"] = anchor.end_entities
+        if anchor.issuers:
+            item["trusted_ica_issuers"] = list(anchor.issuers)
         lists.append(item)
     # trust_config has an effect only at the top level; without it certificates of the official authorities,
     # which carry the C2PA usage, would read as invalid.
     trust: dict[str, Any] = {"trust_config": "\n".join(CLAIM_SIGNING_EKUS)}
     if lists:
         trust["anchors"] = lists
-    return c2pa.Context.from_dict({"trust": trust, **_OFFLINE})
+    core = {**_OFFLINE["core"], "decode_identity_assertions": identities}
+    return c2pa.Context.from_dict({"trust": trust, **_OFFLINE, "core": core})
 
 
 @dataclass(frozen=True, slots=True)
 class RawManifest:
     """What the engine said: summary and detailed JSON, manifest store bytes, remote URL, whether embedded.
 
-    ``error`` is empty, ``"absent"``, ``"remote"`` or ``"malformed"``; ``message`` the engine's words for it.
+    ``error`` is empty, ``"absent"``, ``"remote"`` or ``"malformed"``; ``message`` the engine's words for it;
+    ``identities`` what a second reading says of CAWG identities (identities.py), {} where none is stated.
     """
 
     summary: dict[str, Any]
@@ -94,6 +102,7 @@ class RawManifest:
     embedded: bool = True
     error: str = ""
     message: str = ""
+    identities: dict[str, Any] = field(default_factory=dict)
 
 
 def read(
@@ -101,11 +110,13 @@ def read(
 ) -> RawManifest:
     """Read and validate the manifest store of a file, or of ``sidecar`` against the file. Offline.
 
-    Never raises for what a file contains: absence, remote-only and broken stores are values.
+    Never raises for what a file contains: absence, remote-only and broken stores are values. CAWG identities are
+    neither judged here nor are their lists used, so that nothing of them can change this answer.
     """
+    chosen = [a for a in anchors if a.kind != "cawg"]
     try:
         with (
-            _context(anchors) as context,
+            _context(chosen) as context,
             c2pa.Reader(_engine_type(media_type), stream, sidecar, context=context) as reader,
         ):
             summary = json.loads(reader.json())
@@ -121,6 +132,25 @@ def read(
         return _failure(error)
     except (ValueError, RecursionError) as error:
         return RawManifest({}, {}, error="malformed", message=str(error)[:300])
+
+
+def read_identities(
+    stream: BinaryIO, media_type: str, anchors: Sequence[Anchors] = (), sidecar: bytes | None = None
+) -> dict[str, Any]:
+    """Return the engine's summary where it judges CAWG identities too, by their lists; {} where it gives none. Offline.
+
+    Of it only what is said of identities may be believed: a list of identities vouches here for any signer.
+    """
+    chosen = [a for a in anchors if a.kind != "signer"]
+    try:
+        with (
+            _context(chosen, identities=True) as context,
+            c2pa.Reader(_engine_type(media_type), stream, sidecar, context=context) as reader,
+        ):
+            summary: dict[str, Any] = json.loads(reader.json())
+            return summary
+    except (c2pa.C2paError, ValueError, RecursionError):
+        return {}
 
 
 def _store(reader: Any, label: str) -> bytes:

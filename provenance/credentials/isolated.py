@@ -18,6 +18,7 @@ from assay.provenance.coverage import Coverage
 from assay.provenance.credentials import engine
 from assay.provenance.credentials.binding import Binding, examine
 from assay.provenance.credentials.engine import Anchors, RawManifest, SignRequest
+from assay.provenance.credentials.identities import assertions, gather
 from assay.provenance.credentials.reader import interpret
 from assay.provenance.credentials.status import CHANGED
 from assay.provenance.errors import InputError
@@ -166,8 +167,19 @@ def _examine(
         "fragmented": binding.fragmented,
         "unread": binding.unread,
         "coverage": binding.coverage.to_json() if binding.coverage else None,
+        "identities": _identities(raw, source, media_type, anchors, sidecar),
     }
     return header, raw.store
+
+
+def _identities(
+    raw: RawManifest, source: BinaryIO, media_type: str, anchors: Sequence[Anchors], sidecar: bytes | None
+) -> dict[str, Any]:
+    if raw.error or not assertions(raw.summary):
+        return {}
+    return gather(
+        raw.summary, engine.read_identities(source, media_type, anchors, sidecar), raw.store, anchors
+    )
 
 
 def _prove_times(
@@ -202,6 +214,7 @@ def _judge(
         embedded=bool(header["embedded"]),
         error=str(header["error"]),
         message=str(header["message"]),
+        identities=header["identities"],
     )
     binding = Binding(
         tuple((int(a), int(b)) for a, b in header["uncovered"]),

@@ -17,6 +17,7 @@ from cryptography import x509
 from assay.provenance.claim import short_source_type
 from assay.provenance.credentials.binding import Binding
 from assay.provenance.credentials.engine import RawManifest
+from assay.provenance.credentials.identities import judge_identities
 from assay.provenance.credentials.status import CHANGED, NEUTRAL, REVOKED, judge
 from assay.provenance.keys.certificates import describe, eku_problem, find_certificates, key_problem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
@@ -87,6 +88,7 @@ class _Judgement:
         trusted = self._signer_trusted(certificates, time)
         uncovered = self.binding.uncovered or tuple((0, 0) for _ in self.binding.boxes)
         ingredients = self._ingredients(self.active, 0)
+        identities = judge_identities(self.raw.identities, self.raw.store, self.lists)
         state = judge(frozenset(failures), trusted)
         if state is ManifestState.INVALID and self._refused_but_unchanged(failures):
             state = ManifestState.MALFORMED
@@ -112,7 +114,8 @@ class _Judgement:
             actions=_actions(self.active),
             soft_bindings=_soft_bindings(self.active),
             ingredients=ingredients,
-            cawg=tuple(sorted(c for c in failures | informational if c.startswith("cawg."))),
+            cawg=tuple(sorted({c for i in identities for c in i.codes})),
+            identities=identities,
             remote_url=self.raw.remote_url,
             where="embedded" if self.raw.embedded else "sidecar",
             revoked=bool(failures & REVOKED),

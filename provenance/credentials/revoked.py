@@ -12,6 +12,7 @@ from cryptography import x509
 from assay.provenance.credentials.engine import Anchors
 from assay.provenance.errors import NetworkError, UsageError
 from assay.provenance.fetcher import Fetcher
+from assay.provenance.identity import Identity, IdentityStatus
 from assay.provenance.keys.certificates import certificates_in, find_certificates, load_pem
 from assay.provenance.keys.denied import Denial
 from assay.provenance.keys.revocation import (
@@ -54,7 +55,13 @@ class Revocations:
         self.denials, self.anchors, self.now, self.fetcher = denials, anchors, now, fetcher
 
     def judge(self, manifest: Manifest) -> Manifest:
-        """Return the manifest with what is known of its signer's revocation, and the state that this makes it."""
+        """Return the manifest with what is known of its signer's revocation, and the state that this makes it.
+
+        Of identities only the deny-list is asked; it changes them alone.
+        """
+        manifest = replace(
+            manifest, identities=tuple(self._identity(manifest, i) for i in manifest.identities)
+        )
         if not manifest.signer_trusted or manifest.state is ManifestState.INVALID:
             return manifest
         found = set(find_certificates(manifest.store, manifest.signer.serial))
@@ -77,6 +84,13 @@ class Revocations:
             return manifest
         source, newest = max(good, key=lambda item: item[1].made)
         return replace(manifest, revocation=Revocation("good", source, _text(newest.made)))
+
+    def _identity(self, manifest: Manifest, identity: Identity) -> Identity:
+        found = find_certificates(manifest.store, identity.serial) if identity.serial and self.denials else ()
+        if not any(_names(d, c) for c in found for d in self.denials):
+            return identity
+        reason = "its certificate is on your own list of those that no longer count"
+        return replace(identity, status=IdentityStatus.BROKEN, list="", reason=reason)
 
     def _answers(
         self, manifest: Manifest, certificate: x509.Certificate, problems: list[str]

@@ -6,8 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assay.provenance.keys.certificates import load_pem
-from assay.provenance.keys.trust import CERTIFICATES, TrustList, TrustStore
+from assay.provenance.keys.trust import CERTIFICATES, TrustList, TrustStore, load_members
 
 STALE = dt.timedelta(days=180)
 """Age from which a list that its keeper goes on changing is called out of date."""
@@ -59,9 +58,9 @@ def _of(entry: TrustList, data: bytes, now: dt.datetime) -> list[str]:
         found.append(f"{what} is {age.days} days old: signers that came or went since are not known.")
     if age < -dt.timedelta(days=1):
         found.append(f"{what} is dated {entry.date}, in the future: is this machine's clock right?")
-    ends = [c.not_valid_after_utc for c in load_pem(data, entry.source)]
+    ends = [c.not_valid_after_utc for c in load_members(data, entry.source)]
     over = sum(end < now for end in ends)
-    if over == len(ends):
+    if over and over == len(ends):
         found.append(f"{what} holds only certificates that have expired.")
     elif over:
         found.append(f"{what} holds {over} certificates of {len(ends)} that have expired.")

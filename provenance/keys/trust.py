@@ -6,16 +6,18 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from assay.provenance.asset import Digest
 from assay.provenance.canonical import load_json
-from assay.provenance.errors import ConfigurationError, UsageError
+from assay.provenance.errors import ConfigurationError, CredentialError, UsageError
 from assay.provenance.files.atomic import atomic_output
 from assay.provenance.keys.certificates import DEVELOPMENT, describe, is_authority, load_pem
+from assay.provenance.text import safe_text
 
 CERTIFICATES = ("signer", "tsa", "cawg")
 """Kinds of lists of certificates, which the C2PA engine takes."""
@@ -27,6 +29,9 @@ STANDINGS = ("official", "interim", "private")
 INDEX = "lists.json"
 INDEX_TYPE = "assay.trust/v1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+# W3C DID syntax; did:jwk holds a whole key.
+_ISSUER = re.compile(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]{1,2000}")
+_PEM_START = b"-----BEGIN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,9 @@ class TrustList:
     """One list: its name and kind, where it came from, its date, the SHA-256 of the file as added.
 
     ``anchors`` and ``end_entities`` count its certificate authorities and directly trusted certificates, of kind
-    ``log`` its logs and its witnesses; ``development`` says that it holds a development authority, ``frozen``
-    that its keeper no longer changes it; ``standing`` is one of STANDINGS.
+    ``cawg`` issuers of identities with the latter, of kind ``log`` its logs and its witnesses; ``development`` says
+    that it holds a development authority, ``frozen`` that its keeper no longer changes it; ``standing`` is one of
+    STANDINGS.
     """
 
     name: str
@@ -126,7 +132,7 @@ class TrustStore:
         """Add a list; replaces one of the same kind and name, at one stroke. Raises UsageError, CredentialError.
 
         An interim list is a frozen one. ``read`` counts a file's members and raises where it is not of its kind; by
-        default it reads certificates.
+        default it reads certificates, and of kind ``cawg`` issuers as well.
         """
         if kind not in KINDS:
             raise UsageError(f"unknown kind of trust list {kind!r}", hint=f"one of {', '.join(KINDS)}")
@@ -136,7 +142,7 @@ class TrustStore:
             )
         if standing not in STANDINGS:
             raise UsageError(f"unknown standing of a trust list {standing!r}", hint=", ".join(STANDINGS))
-        members = (read or read_certificates)(data, source)
+        members = (read or (read_identities if kind == "cawg" else read_certificates))(data, source)
         entry = TrustList(
             name=name,
             kind=kind,
@@ -198,11 +204,40 @@ def read_certificates(data: bytes, source: str) -> Members:
     return Members(authorities, len(certificates) - authorities, development)
 
 
+def read_identities(data: bytes, source: str) -> Members:
+    """Count the members of a list of identities: PEM certificates, and lines that are the DID of an issuer.
+
+    Raises CredentialError where there are neither, or one is broken.
+    """
+    found = issuers(data)
+    if not found or _PEM_START in data:
+        certificates = read_certificates(data, source)
+        return replace(certificates, end_entities=certificates.end_entities + len(found))
+    return Members(0, len(found))
+
+
+def issuers(data: bytes) -> tuple[str, ...]:
+    """Return the DIDs that a list of identities names, one a line; raises CredentialError for one that is none."""
+    found = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
+    found = [line for line in found if line.startswith("did:")]
+    wrong = next((line for line in found if not _ISSUER.fullmatch(line)), None)
+    if wrong:
+        raise CredentialError(
+            f"no DID of an issuer: {safe_text(wrong, 100)}", hint="one a line, without '#…'"
+        )
+    return tuple(dict.fromkeys(found))
+
+
+def load_members(data: bytes, source: str) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of a list; raises CredentialError where it holds neither these nor issuers."""
+    return () if _PEM_START not in data and issuers(data) else load_pem(data, source)
+
+
 def split_pem(data: bytes) -> tuple[str, str]:
-    """Return (authorities, end entities) of a PEM list as two PEM strings."""
+    """Return (authorities, end entities) of a list of certificates as two PEM strings."""
     authorities: list[str] = []
     others: list[str] = []
-    for certificate in load_pem(data, "trust list"):
+    for certificate in load_members(data, "trust list"):
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
         (authorities if is_authority(certificate) else others).append(pem)
     return "".join(authorities), "".join(others)

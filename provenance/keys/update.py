@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
 
+from assay.provenance.asset import Digest
 from assay.provenance.errors import UsageError
 from assay.provenance.fetcher import Fetcher
-from assay.provenance.keys.certificates import load_pem
-from assay.provenance.keys.trust import CERTIFICATES, TrustList, TrustStore
+from assay.provenance.keys.trust import CERTIFICATES, TrustList, TrustStore, issuers, load_members
 
 LIST_TYPES = (
     "text/plain",
@@ -75,7 +75,10 @@ def update_list(
     Raises CredentialError where it holds no certificates. Unless ``force``, raises UsageError for an edition that
     shares no member with the one in force, is older, or is of a list that its keeper froze; nothing then changed.
     """
-    old, new = _members(store.content(before), before.source), _members(data, source)
+    old, new = (
+        _members(store.content(before), before.source, before.kind),
+        _members(data, source, before.kind),
+    )
     reason = ""
     if not old.keys() & new.keys():
         reason = f"none of the {len(old)} members of {before.kind} list {before.name} would remain"
@@ -103,6 +106,9 @@ def update_list(
     )
 
 
-def _members(data: bytes, source: str) -> dict[str, str]:
-    found = load_pem(data, source)
-    return {c.fingerprint(hashes.SHA256()).hex(): c.subject.rfc4514_string() for c in found}
+def _members(data: bytes, source: str, kind: str) -> dict[str, str]:
+    found = {
+        c.fingerprint(hashes.SHA256()).hex(): c.subject.rfc4514_string() for c in load_members(data, source)
+    }
+    named = issuers(data) if kind == "cawg" else ()
+    return found | {Digest.of(did.encode()).hex: did for did in named}
