@@ -37,6 +37,24 @@ class Limits:
     """Address space a parsing worker may take."""
     answer_bytes: int = 4096 * MIB
     """Largest answer taken from a parsing worker."""
+    stream_seconds: float = 14_400.0
+    """Wall-clock time for one pass over a film or a sound, its receiver's work included."""
+    stream_cpu_seconds: int = 28_800
+    """CPU time a child may take for one pass over a film or a sound."""
+    stall_seconds: float = 120.0
+    """Longest time in which such a child may hand over nothing."""
+    film_seconds: int = 6 * 3600
+    """Longest film or sound decoded, in seconds."""
+    film_frames: int = 1_300_000
+    """Most frames decoded of one film: six hours of 60 a second."""
+    film_pixels: int = 36_000_000
+    """Most pixels of one frame (width × height): 8K."""
+    streams: int = 32
+    """Most streams of one film or sound."""
+    channels: int = 16
+    """Most channels of a sound."""
+    sample_rate: int = 384_000
+    """Most samples a second of a sound."""
     sandbox: tuple[str, ...] = ("landlock", "seccomp")
     """What the kernel is asked to take from a parsing worker; what it lacks is left out, and every report says so."""
 

@@ -51,8 +51,8 @@ class Media:
     rate: Fraction | None = None
     seconds: Fraction | None = None
     shape: tuple[int, ...] = ()
-    keys: Callable[[], Iterator[Timed]] | None = field(default=None, repr=False)
-    """Gives, with their times, the frames of a video that need no others to be decoded; None where none are known."""
+    keys: Callable[[Fraction], Iterator[Timed]] | None = field(default=None, repr=False)
+    """Gives the frames of a video that are decoded without others, at least so many seconds apart; or None."""
     start: Fraction = Fraction(0)
     stop: Fraction | None = None
 

@@ -27,7 +27,8 @@ class Watermark(Protocol):
 
     ``scheme`` is the algorithm id that manifests and ledger entries name; ``id_bits`` the identifier's length;
     ``kinds`` the media that it marks, and it is asked for no others. An ``assay.watermarks`` entry point names what
-    makes one when it is called without arguments; where keys are given and what it makes is a ``KeyedWatermark``, that is asked for itself under them.
+    makes one when it is called without arguments; where keys are given and what it makes is a ``KeyedWatermark``,
+    that is asked for itself under them.
     """
 
     scheme: str

@@ -54,6 +54,7 @@ HOMES = {
     "weasyprint": {"provenance.pdf"},
     "pikepdf": {"provenance.files.carriers", "provenance.files.hints"},
     "lxml": {"provenance.files.xmp"},
+    "av": {"provenance.files.reel"},
     "pillow_heif": {"provenance.files.picture"},
     "PIL": {
         "provenance.files.picture",
