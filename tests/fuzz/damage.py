@@ -78,6 +78,8 @@ RAW = (
     b"\xd8\x24\x61x", b"\xd8\x1c\x81\xd8\x1d\x00", b"\x98\x18" + b"\0" * 24, b"\x1b" + bytes(8),
     b"\x3b" + b"\xff" * 8,
 )  # fmt: skip
+LARGEST = 1 << 20
+"""Bytes to which one change may make a box grow: what is looked for is odd structure, not size."""
 _MARK = b"\xde\xad a raw value \xbe\xef"
 
 
@@ -103,7 +105,7 @@ def double(root: Box, rng: Rng) -> None:
     """Repeat a box, up to two thousand times."""
     parent = pick(rng, _parents(root))
     box = pick(rng, parent.inside)
-    times = pick(rng, (1, 1, 1, 2, 50, 2000)) if len(box.payload()) < 2000 else 1
+    times = min(pick(rng, (1, 1, 1, 2, 50, 2000)), 1 + LARGEST // (len(box.payload()) + 8))
     at = int(rng.integers(len(parent.inside) + 1))
     parent.inside[at:at] = [box.copy() for _ in range(times)]
 
@@ -193,7 +195,8 @@ def cbor(root: Box, rng: Rng) -> None:
     except Exception:  # changed before
         return
     signed = isinstance(value, cbor2.CBORTag) and value.tag == 18
-    leaf.content = encoded((_cose if signed else _changed)(value, rng), rng)
+    made = encoded((_cose if signed else _changed)(value, rng), rng)
+    leaf.content = made if len(made) <= LARGEST else leaf.content
 
 
 def encoded(value: Any, rng: Rng) -> bytes:
