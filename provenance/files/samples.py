@@ -19,7 +19,7 @@ _LOW_BYTES = {
     "RGBA;16B": "RGBA;16L",
     "RGBA;16L": "RGBA;16B",
 }
-_STRIP_BYTES = 1 << 20
+_STRIP_BYTES = 1 << 16  # of temporary memory; more would take new pages at every decode
 _BLOCK_ROWS = 64
 _UNRANGED = frozenset({"I", "F"})
 _WIDE_GREY = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
@@ -92,9 +92,13 @@ def rgb_and_alpha(
 
 def _strips(image: Any) -> Samples:
     """Copy 8-bit RGB or grey samples out strip by strip, into memory that leaves the worker uncopied."""
+    size = image.size
+    room = _decoded_in_place(image)
     image.load()
     width, height = image.size
-    samples = np.frombuffer(buffer(width * height * 3), np.uint8).reshape(height, width, 3)
+    own = room is None or image.im is not room[0] or image.size != size  # Pillow's memory, or a plug-in's
+    memory = buffer(width * height * 3) if own or room is None else room[1][: width * height * 3]
+    samples = np.frombuffer(memory, np.uint8).reshape(height, width, 3)
     bands = len(image.mode)
     rows = max(1, _STRIP_BYTES // (width * 4))
     for top in range(0, height, rows):
@@ -102,6 +106,24 @@ def _strips(image: Any) -> Samples:
         strip = np.frombuffer(image.crop((0, top, width, bottom)).tobytes(), np.uint8)
         samples[top:bottom] = strip.reshape(bottom - top, width, bands)
     return samples
+
+
+def _decoded_in_place(image: Any) -> tuple[Any, memoryview] | None:
+    """Have Pillow decode RGB, four bytes a pixel, into memory that leaves the worker; None where it is not to be.
+
+    The strips, three bytes a pixel, are then written over what was read already: a strip is copied out before it is
+    written, and its place ends no later than it did.
+    """
+    from PIL import Image
+
+    turned = image.size != getattr(image, "_tile_size", image.size)  # TIFF, turned upright while it is loaded
+    if image.mode != "RGB" or image._im is not None or not image.tile or turned:
+        return None
+    width, height = image.size
+    memory = buffer(width * height * 4)
+    core: Any = Image.core  # type: ignore[attr-defined]  # Pillow's own, as its plug-ins use it
+    image.im = core.map_buffer(memory, image.size, "raw", 0, (image.mode, width * 4, 1))
+    return image.im, memory
 
 
 def _rgb(array: NDArray[Any]) -> Samples:

@@ -29,6 +29,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from assay.provenance import errors
 from assay.provenance.errors import AssayError, LimitError, MalformedError
+from assay.provenance.files.arena import Arena
 from assay.provenance.files.confinement import confine, own_stream
 from assay.provenance.files.sandbox import LAYERS, Sandbox, SealError, missing_layers, seal
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
@@ -38,10 +39,7 @@ MAGIC = b"ASAY"
 HEADER_BYTES = 32 << 20
 """Longest JSON header taken from a child."""
 
-_ALIGN = 64
 _REPORT = "this is no fault of the file; please report it"
-# Python 3.11 has no name for it; 0x4000 is Linux on every architecture that Python ships wheels for.
-_NORESERVE = 0x4000 if sys.platform == "linux" else 0
 _CRASHES = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS"})
 _RAISABLE: dict[str, type[AssayError]] = {
     name: kind
@@ -56,35 +54,8 @@ _calmed: set[str] = set()
 _modules_seen = 0
 
 
-class _Arena:
-    """Shared memory handed out from the front; pages cost nothing until they are written."""
-
-    def __init__(self, size: int) -> None:
-        flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | _NORESERVE
-        self.memory = mmap.mmap(-1, size, flags=flags)
-        self._start = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        self._next = 0
-
-    def take(self, size: int) -> memoryview:
-        start = -(-self._next // _ALIGN) * _ALIGN
-        if start + size > len(self.memory):
-            raise LimitError(f"its content needs more than the limit answer_bytes of {len(self.memory)}")
-        self._next = start + size
-        return memoryview(self.memory)[start : start + size]
-
-    def place(self, data: memoryview) -> int:
-        """Return where ``data`` lies, having copied it in where it lay elsewhere."""
-        if data.nbytes and not data.readonly:
-            at = ctypes.addressof(ctypes.c_char.from_buffer(data)) - self._start
-            if 0 <= at <= self._next - data.nbytes:
-                return at
-        room = self.take(data.nbytes)
-        room[:] = data
-        return self._next - data.nbytes
-
-
 # The arena of this process where it is a child; a child that asks again is isolated already.
-_arena: _Arena | None = None
+_arena: Arena | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +191,9 @@ def _outcome(job: Job, stream: BinaryIO, limits: Limits) -> Answer | AssayError:
 # ---------------------------------------------------------------------------------------------- the parent
 
 
-def _new_arena(limits: Limits) -> _Arena:
+def _new_arena(limits: Limits) -> Arena:
     try:
-        return _Arena(limits.answer_bytes)
+        return Arena(limits.answer_bytes)
     except (OSError, ValueError) as error:
         raise LimitError(
             f"no room for an answer of up to {limits.answer_bytes} bytes", hint="lower the limit answer_bytes"
@@ -339,7 +310,7 @@ def _child(
     function: Callable[[BinaryIO], Answer],
     stream: BinaryIO,
     limits: Limits,
-    arena: _Arena,
+    arena: Arena,
     writer: int,
     also: Sequence[BinaryIO],
     writes: bool,
@@ -378,7 +349,7 @@ def _send(writer: int, data: bytes) -> None:
         view = view[os.write(writer, view) :]
 
 
-def _pack(answer: Answer, arena: _Arena) -> bytes:
+def _pack(answer: Answer, arena: Arena) -> bytes:
     places = []
     for blob in answer.blobs:
         data = memoryview(blob)
