@@ -112,6 +112,7 @@ def show_report(report: Report, console: Console, verbose: bool = False) -> None
 
 def _blocks(report: Report, pen: Pen, verbose: bool) -> Iterator[list[RenderableType]]:
     from assay.provenance import wording
+    from assay.provenance.unchecked import not_checked
 
     yield [_verdict(report, pen), pen(report.headline)]
     if verbose:
@@ -132,7 +133,7 @@ def _blocks(report: Report, pen: Pen, verbose: bool) -> Iterator[list[Renderable
     if verbose:
         yield _signers(report, pen)
         yield from _coverage(report, pen)
-        yield [pen("Not checked", "bold"), *(pen(f"- {line}") for line in wording.not_checked(report))]
+        yield [pen("Not checked", "bold"), *(pen(f"- {line}") for line in not_checked(report))]
         yield [_basis(report, pen)]
 
 

@@ -14,7 +14,7 @@ from assay.provenance.report import Report
 
 WIDTH, HEIGHT = 320, 200
 """Of a plot, in its own square units."""
-LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 34
+LEFT, RIGHT, TOP, BOTTOM = 44, 14, 10, 34
 """Margins for what is written beside the axes."""
 LEAST_SPAN = 10.0
 """Least decibels from the bottom of a plot to its top: what hardly differs shall not look as if it did."""

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +20,20 @@ from markupsafe import Markup
 from assay.provenance import wording
 from assay.provenance.coverage import coverage_view
 from assay.provenance.evidence import Conflict
-from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.leaning import spectrum_words
+from assay.provenance.lineage import certificates, codes, history, kept_entry, raw_lines
 from assay.provenance.looks import detector_views, plot
-from assay.provenance.manifest import Action, Ingredient, Manifest, ManifestState
 from assay.provenance.opinion import Spectrum
 from assay.provenance.plates import alignment, extent_of, holes_of, lies_as_it_is, regions_of
 from assay.provenance.preview import Preview
-from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Report, Verdict
 from assay.provenance.text import safe_text
+from assay.provenance.unchecked import not_checked
 
 __all__ = ["Preview", "environment", "fragment", "page", "spectrum_svg"]
 
 REGIONS = 40
 """Most changed regions drawn on a picture."""
-HISTORY = 200
-"""Most ancestors, actions of one of them, and status codes shown."""
-RAW_CHARS = 200_000
-"""Longest raw text (JSON, receipt) shown."""
 SAME_SHAPE = 0.03
 """How far the ratios of sides of two pictures may be apart for one to be laid over the other."""
 PICTURE_REM = 34
@@ -136,15 +130,15 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
             {**view, "map": Markup(view["map"])}  # noqa: S704  (Preview vouches for it)
             for view in detector_views(report, preview)
         ),
-        history=tuple(_history(report)),
-        certificates=tuple(_certificates(report)),
+        history=tuple(history(report)),
+        certificates=tuple(certificates(report)),
         coverage=coverage_view(report.manifest.coverage),
-        recovered=_recovered(report.recovered),
+        recovered=kept_entry(report.recovered),
         without=_without(report),
         weight=tuple(_weight(report)),
-        not_checked=wording.not_checked(report),
-        codes=tuple(_codes(report)),
-        raw=_lines(json.dumps(report.to_json(), indent=2, ensure_ascii=True)),
+        not_checked=not_checked(report),
+        codes=tuple(codes(report)),
+        raw=raw_lines(json.dumps(report.to_json(), indent=2, ensure_ascii=True)),
     )
 
 
@@ -269,157 +263,3 @@ def _weight(report: Report) -> Iterator[str]:
             f"In 1,000 {safe_text(condition, 200)}, about {score.false_alarms_per_1000:g} would wrongly get "
             f"such a score (calibration {safe_text(score.calibration.get('id', 'unnamed'), 120)})."
         )
-
-
-# -------------------------------------------------------------------------------- credentials and history
-
-
-def _history(report: Report) -> Iterator[dict[str, Any]]:
-    """Yield the trees of the file and, where it differs, of its original; nodes hold their ``children``."""
-    for manifest, relationship in _manifests(report, "this file", "the original, as the ledger kept it"):
-        seen = count()
-        yield {
-            "title": manifest.title or "without a title",
-            "relationship": relationship,
-            "state": wording.STATES[manifest.state],
-            "signer": wording.manifest_signer(manifest),
-            "actions": [_action(a) for a in manifest.actions[:HISTORY]],
-            "codes": (),
-            "children": _ancestors(manifest.ingredients, seen),
-            "more": max(0, sum(1 for _ in manifest.history()) - HISTORY),
-        }
-
-
-def _manifests(report: Report, own: str, kept: str) -> Iterator[tuple[Manifest, str]]:
-    """Yield the file's manifest, and the original's where the ledger kept another, with their given names."""
-    if report.manifest.state is not ManifestState.ABSENT:
-        yield report.manifest, own
-    original = report.recovered.manifest if report.recovered else None
-    if original and original.label != report.manifest.label:
-        yield original, kept
-
-
-def _ancestors(items: Sequence[Ingredient], seen: Iterator[int]) -> list[dict[str, Any]]:
-    return [
-        {
-            "title": item.title or "without a title",
-            "relationship": wording.RELATIONSHIPS.get(item.relationship, item.relationship),
-            "state": wording.STATES[item.state],
-            "signer": wording.ingredient_signer(item),
-            "actions": [_action(a) for a in item.actions[:HISTORY]],
-            "codes": item.codes if item.state is ManifestState.INVALID else (),
-            "children": _ancestors(item.ingredients, seen),
-            "more": 0,
-        }
-        for item in items
-        if next(seen) < HISTORY
-    ]
-
-
-def _action(action: Action) -> str:
-    parts = [safe_text(action.action.removeprefix("c2pa."), 120)]
-    if action.description:
-        parts.append(f"“{safe_text(action.description, 300)}”")
-    if action.source_type:
-        parts.append(wording.source_type_words(action.source_type))
-    if action.agent:
-        parts.append(f"with {safe_text(action.agent, 120)}")
-    if action.when:
-        parts.append(f"at {wording.moment(action.when)}")
-    return ", ".join(parts)
-
-
-def _certificates(report: Report) -> Iterator[dict[str, Any]]:
-    for manifest, what in _manifests(report, "this file", "the original in the ledger"):
-        if manifest.label:
-            yield {"what": what, **_certificate(manifest)}
-
-
-def _certificate(manifest: Manifest) -> dict[str, Any]:
-    signer = manifest.signer
-    trusted = manifest.state is ManifestState.TRUSTED
-    calls = "" if trusted else "calls itself "
-    rows = [
-        ("Organisation", f"{calls}“{safe_text(signer.organization, 300)}”" if signer.organization else ""),
-        ("Common name", f"{calls}“{safe_text(signer.common_name, 300)}”" if signer.common_name else ""),
-        ("Serial number", signer.serial),
-        (
-            "Valid",
-            f"{wording.moment(signer.not_before)} to {wording.moment(signer.not_after)}"
-            if signer.not_before
-            else "",
-        ),
-        ("Certificate", str(signer.certificate) if signer.certificate else ""),
-        ("Uses", ", ".join(signer.eku)),
-        ("List that names it", manifest.trust_list or "none of your lists"),
-        ("Signing time", wording.time_words(manifest.time)),
-        ("Written by", manifest.generator),
-        ("Manifest", f"{manifest.label} ({manifest.where or 'place unknown'})"),
-        ("Named elsewhere", manifest.remote_url),
-    ]
-    warnings = (
-        wording.lookalike_warning(n) for n in dict.fromkeys((signer.organization, signer.common_name))
-    )
-    return {
-        "state": wording.STATES[manifest.state],
-        "development": signer.organization == DEVELOPMENT,
-        "rows": [(name, value) for name, value in rows if value],
-        "warnings": [w for w in warnings if w],
-        "reasons": manifest.reasons,
-    }
-
-
-def _codes(report: Report) -> Iterator[dict[str, Any]]:
-    if report.manifest.codes:
-        yield {"title": "this file", "codes": report.manifest.codes[:HISTORY]}
-    for item in list(report.manifest.history())[:HISTORY]:
-        if item.codes:
-            yield {"title": item.title or "without a title", "codes": item.codes[:HISTORY]}
-
-
-_FOUND_BY = {
-    "digest": "its bytes: the digest is that of the file as signed",
-    "manifest": "its credentials",
-    "watermark": "the watermark in its pixels",
-    "fingerprint": "the look of the picture (perceptual fingerprint)",
-}
-
-
-def _recovered(recovered: Recovered | None) -> dict[str, Any] | None:
-    if recovered is None:
-        return None
-    entry, comparison = recovered.entry, recovered.comparison
-    rows = [
-        ("Entry", f"{recovered.receipt.index} of {safe_text(recovered.receipt.origin, 200)}"),
-        ("Found by", _FOUND_BY.get(recovered.by, recovered.by)),
-        ("Match", _match(recovered)),
-        ("Logged", f"{wording.moment(entry.time)}, by the clock of whoever logged it"),
-        ("Declared", wording.source_type_words(entry.source_type) if entry.source_type else "no source type"),
-        ("Generator named", entry.generator),
-        ("Watermark", str(entry.mark) if entry.mark else "none logged"),
-        ("File as signed", f"{entry.digest}, {entry.size:,} bytes, {safe_text(entry.media_type, 80)}"),
-        ("Leaf", recovered.receipt.leaf_hash.hex()),
-    ]
-    if comparison and recovered.matches:
-        rows.insert(3, ("Laid over it", comparison.alignment))
-    return {
-        "rows": [(name, value) for name, value in rows if value],
-        "receipt": _lines(recovered.receipt.text),
-    }
-
-
-def _match(recovered: Recovered) -> str:
-    comparison = recovered.comparison
-    if not recovered.matches:
-        return "none: what the ledger knows of the original could not be matched with this file"
-    if comparison is None:
-        return "the very same bytes"
-    changed = wording.share(comparison.changed)
-    return f"the same picture, of which {changed} differs (similarity {comparison.similarity:.3f} of 1)"
-
-
-def _lines(text: str) -> tuple[str, ...]:
-    """Split raw text at line feeds, as each line is made safe by itself; cut it where it is too long."""
-    cut = len(text) - RAW_CHARS
-    lines = text[:RAW_CHARS].split("\n")
-    return (*lines, f"… (+{cut} characters)") if cut > 0 else tuple(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from assay.provenance.evidence import PARTIES, Evidence, Fact, Status
 from assay.provenance.keys.certificates import DEVELOPMENT
@@ -410,39 +410,3 @@ def missing_sentence(extent: Extent | None) -> str:
 HOLE_CAUTION = (
     "Captions, stickers, bars, frames and heavy local retouching silence a mark just as a replaced part does."
 )
-
-# --------------------------------------------------------------------------------- what was not checked
-
-
-def not_checked(report: Report) -> tuple[str, ...]:
-    """Return, in sentences, what this report does not rest on."""
-    return (*_unasked(report.evidence), *_unreached(report), _SCENE)
-
-
-_SCENE = "Whether what the picture shows happened, and where and when. No file can tell that."
-
-
-def _unasked(evidence: tuple[Evidence, ...]) -> Iterator[str]:
-    asked = {e.check for e in evidence}
-    for item in evidence:
-        if item.status is Status.ERROR or item.details.get("reason") == "not-applicable":
-            yield f"{check_name(item.check)}: {safe_text(item.summary)}"
-    for check, name in CHECKS.items():
-        if check not in asked and check != "anchor":
-            yield f"{name}: not asked in this examination."
-    if not any(check.startswith("detector:") for check in asked):
-        yield "The pixels by a neural detector: none was asked."
-
-
-def _unreached(report: Report) -> Iterator[str]:
-    manifest, recovered = report.manifest, report.recovered
-    if manifest.remote_url and manifest.state is ManifestState.ABSENT:
-        yield f"Credentials kept elsewhere: not fetched from {safe_text(manifest.remote_url, 200)}."
-    if manifest.label:
-        yield "Whether the signer’s certificate was revoked since: only the file itself was read."
-    if not any(t.get("kind", "signer") == "signer" for t in report.trust):
-        yield "Who signers are: no list of signers has been chosen, so no signer can be established."
-    if recovered and recovered.comparison:
-        yield "Changes too small for the ledger’s sketch, which is a picture of at most 96 × 96 pixels."
-    if recovered and not any(e.check == "anchor" and e.status is Status.PASS for e in report.evidence):
-        yield "Whether the ledger’s history is also held by someone outside: no anchor proved it."

@@ -16,6 +16,7 @@ from assay.provenance.contradictions.rule import Rule, Says, conflict, notice
 from assay.provenance.manifest import Ingredient, Manifest
 from assay.provenance.recovered import Recovered
 from assay.provenance.text import safe_text
+from assay.provenance.wording import moment
 
 _ALONE = "The credentials say that this picture was created under them, without any history."
 
@@ -90,7 +91,7 @@ def _from_another(layers: Layers) -> Says:
         return None
     return (
         _ALONE,
-        f"The ledger holds the same picture from another signer, logged at {safe_text(entry.time, 40)} "
+        f"The ledger holds the same picture from another signer, logged on {moment(entry.time)} "
         f"(entry {recovered.receipt.index}).",
     )
 

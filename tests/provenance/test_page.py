@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 from assay.provenance.errors import UsageError
 from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.keys.certificates import DEVELOPMENT
-from assay.provenance.manifest import ManifestState, SignerName
+from assay.provenance.manifest import ManifestState, Revocation, SignerName
 from assay.provenance.media import Picture
 from assay.provenance.page import Preview, fragment, page
 from assay.provenance.report import Report, Verdict
@@ -75,7 +75,7 @@ ATTRIBUTES = {
     ),
     *("href", "aria-label", "aria-labelledby", "aria-hidden", "focusable", "viewbox", "width", "height", "d"),
     *("fill", "stroke", "stroke-width", "stroke-linecap", "cx", "cy", "rx", "ry"),
-    *("xmlns", "role", "x", "y", "stroke-dasharray", "font-family", "font-size", "text-anchor"),
+    *("xmlns", "role", "x", "y", "stroke-dasharray", "font-family", "font-size", "text-anchor", "tabindex"),
 }
 VALUES = {
     "href": re.compile(r"#report-\d+"),
@@ -83,7 +83,8 @@ VALUES = {
     "style": re.compile(r"max-width:[\d.]+rem|left:[\d.]+%;top:[\d.]+%;width:[\d.]+%;height:[\d.]+%"),
     "http-equiv": re.compile("Content-Security-Policy"),
     "xmlns": re.compile(re.escape("http://www.w3.org/2000/svg")),
-    "role": re.compile("img"),
+    "role": re.compile("img|group"),
+    "tabindex": re.compile("0"),
     "d": re.compile(r"[MLHVCSAZ\d., -]*", re.I),
 }
 NEVER = re.compile(r"\b(authentic|genuine|fake|tampered|verified|probably)\b", re.I)
@@ -361,7 +362,26 @@ def test_what_was_not_checked_is_named():
         "neural detector",
     ):
         assert part in text
-    assert "revoked since" in words(confirmed())
+    assert "revoked since: no authority was asked, or none answered" in words(confirmed())
+
+
+def test_what_authorities_said_of_revocation_is_told_and_no_more():
+    def told(**said):
+        return words(untrusted(revocation=Revocation(**said)))
+
+    asked = told(state="good", source="ocsp", time="2026-11-20T10:00:00Z")
+    assert "not revoked, says its authority (OCSP) of 20 November 2026, 10:00:00 UTC" in asked
+    assert "revoked since: last heard of on 20 November 2026" in asked
+    later = told(state="revoked-later", source="crl", since="2026-11-21T00:00:00Z", reason="keyCompromise")
+    assert "revoked on 21 November 2026, 00:00:00 UTC, after it signed (keyCompromise)" in later
+    assert "revoked since" not in later
+    assert "alert(1)" in told(state="revoked", source="<script>alert(1)</script>")
+
+
+def test_the_sentence_comes_before_the_pictures():
+    for make in EACH:
+        text = page([(make(), preview())], "t")
+        assert text.index('class="headline"') < text.index('<img src="data:')
 
 
 def test_conflicts_stand_side_by_side_with_their_rule():
