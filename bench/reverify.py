@@ -2,7 +2,8 @@
 
     python bench/reverify.py --reports 100000
 
-Prints one line a case: reports, how many were examined and changed, seconds, reports a second. One report in a thousand
+Prints one line a case: reports, how many were examined and changed, seconds, reports a second,
+and how loaded the machine was. One report in a thousand
 is of the revoked signer; its file is gone, so that the manifest that the ledger kept is judged.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -19,7 +21,8 @@ from PIL import Image
 from assay.provenance.claim import Claim
 from assay.provenance.furnish import TRUST
 from assay.provenance.keys.denied import DENIED, Denial, write_denials
-from assay.provenance.reverify import Reverification, read_reports
+from assay.provenance.past import read_reports
+from assay.provenance.reverify import Reverification
 from assay.provenance.settings import KEYS
 from assay.provenance.workspace import SignOptions, Workspace
 
@@ -66,15 +69,15 @@ def _write(home: Path, report: dict, count: int, serial: str) -> Path:
 
 
 def _pass(name: str, workspace: Workspace, path: Path) -> None:
-    start = time.perf_counter()
+    start, spent = time.perf_counter(), sum(os.times()[:4])
     looking = Reverification(workspace)
     found = [looking.look(report) for report in read_reports(path)]
-    seconds = time.perf_counter() - start
+    seconds, spent = time.perf_counter() - start, sum(os.times()[:4]) - spent
     changed = sum(again.changed for again in found)
     examined = sum(bool(again.examined) for again in found)
     print(
         f"{name:20} {len(found):8} reports  {examined:6} examined  {changed:6} changed  {seconds:7.1f} s"
-        f"  {len(found) / seconds:8.0f} a second"
+        f"  {spent:6.1f} s of processor time  {len(found) / seconds:8.0f} a second  load {os.getloadavg()[0]:.1f}"
     )
 
 

@@ -36,7 +36,8 @@ def reverify(ctx: click.Context, reports: tuple[Path, ...], online: bool, all_: 
     """
     from assay.cli.failure import say
     from assay.provenance.errors import AssayError
-    from assay.provenance.reverify import Reverification, read_reports
+    from assay.provenance.past import read_reports
+    from assay.provenance.reverify import Reverification
 
     looking = Reverification(open_workspace(ctx), online=online)
     counted: Counter[str] = Counter()

@@ -8,30 +8,30 @@ the manifest that the ledger kept. Format: docs/formats/reverify.md.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.provenance.canonical import load_json
 from assay.provenance.credentials.isolated import read_manifest
-from assay.provenance.errors import AssayError, InputError, MalformedError
+from assay.provenance.errors import AssayError, MalformedError
 from assay.provenance.furnish import TRUST
 from assay.provenance.keys.denied import DENIED, Denial, read_denials
 from assay.provenance.keys.trust import CERTIFICATES
 from assay.provenance.manifest import Manifest, ManifestState
+from assay.provenance.past import Past, PastList, PastManifest
 from assay.provenance.policy import SHIPPED, choose_policy
-from assay.provenance.report import REPORT_TYPE, Report
+from assay.provenance.report import Report
 from assay.provenance.subject import Subject
 
 if TYPE_CHECKING:
     from assay.provenance.workspace import Workspace
 
 REVERIFY_TYPE = "assay.reverify/v1"
-MAX_LINE = 64 << 20
-"""Largest report, and largest file of one report or one array of them, that is read."""
+MAX_KINDS = 1000
+"""Sets of trust lists of which it is remembered what changed of them; an archive has a few."""
 _STORE = "application/c2pa"
 
 
@@ -97,43 +97,6 @@ class Again:
         }
 
 
-def read_reports(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the reports of a file: one, an array of them, or JSON Lines; other lines' types are passed over.
-
-    Raises InputError where it cannot be opened, MalformedError for what is no JSON, or larger than MAX_LINE.
-    """
-    try:
-        with path.open("rb") as stream:
-            first = stream.read(1)
-            stream.seek(0)
-            head = stream.readline(MAX_LINE + 1)
-            whole = first == b"[" or head.strip() == b"{"
-            lines = iter([head + stream.read(MAX_LINE + 1 - len(head))]) if whole else _lines(head, stream)
-            for line in lines:
-                yield from _parsed(line, path)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
-
-
-def _lines(head: bytes, stream: Any) -> Iterator[bytes]:
-    while head:
-        if head.strip():
-            yield head
-        head = stream.readline(MAX_LINE + 1)
-
-
-def _parsed(line: bytes, path: Path) -> Iterator[Mapping[str, Any]]:
-    if len(line) > MAX_LINE:
-        raise MalformedError(f"a report is larger than {MAX_LINE} bytes", path=path)
-    try:
-        document = load_json(line)
-    except (ValueError, RecursionError) as error:
-        raise MalformedError("not JSON, or not whole", path=path) from error
-    for item in document if isinstance(document, list) else [document]:
-        if isinstance(item, dict) and item.get("type") == REPORT_TYPE:
-            yield item
-
-
 class Reverification:
     """Looks at past reports with a workspace's present lists, deny-list, engine and policies."""
 
@@ -141,6 +104,7 @@ class Reverification:
         self.workspace, self.online = workspace, online
         self.now = workspace.now()
         self._versions: dict[str, str] = {}  # of policies, by name
+        self._said_of_lists: dict[tuple[PastList, ...], tuple[str, ...]] = {}
 
     @cached_property
     def _lists(self) -> dict[tuple[str, str], str]:
@@ -158,18 +122,14 @@ class Reverification:
     def _engines(self) -> dict[str, str]:
         return self.workspace.engines()
 
-    def look(self, report: Mapping[str, Any]) -> Again:
+    def look(self, report: Past) -> Again:
         """Look at one report again; raises MalformedError where it is not one that Assay wrote."""
         try:
-            before, made = _said(report), str(report["time"])
             inputs = tuple(self._changed(report))
-            asset = report["asset"]
-            path, digest = str(asset["path"]), f"{asset['digest']['alg']}:{asset['digest']['value']}"
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise MalformedError(
-                "a report lacks what every report has", path=str(report.get("asset"))[:80]
-            ) from error
-        again = Again(path, digest, made, inputs, "", before, None)
+        except ValueError as error:
+            raise MalformedError("a report names a time that is none", path=report.asset.path[:80]) from error
+        digest = f"{report.asset.digest.alg}:{report.asset.digest.value}"
+        again = Again(report.asset.path, digest, report.time, inputs, "", _said(report), None)
         if not inputs:
             return again
         try:
@@ -177,62 +137,69 @@ class Reverification:
         except AssayError as error:
             return replace(again, problem=error.message)
 
-    def _changed(self, report: Mapping[str, Any]) -> Iterator[str]:
+    def _changed(self, report: Past) -> Iterator[str]:
         """Yield in words what a report rested on and is otherwise now."""
         for name in ("assay", "c2pa"):
-            was, now = report["engines"].get(name), self._engines.get(name)
+            was, now = report.engines.get(name), self._engines.get(name)
             if was != now:
                 yield f"{name}: {was} then, {now} now"
-        if was := self._policy_changed(str(report["policy"])):
-            yield was
-        manifest = _signed(report)
-        if manifest["state"] == "absent":
+        if changed := self._policy_changed(report.policy):
+            yield changed
+        manifest = report.signed
+        if manifest.state == "absent":
             return  # nobody signed it: no list, revocation or clock bears on it
-        then = {(t["kind"], t["name"]): t["sha256"] for t in report["trust"]}
-        for key in sorted(then.keys() | self._lists.keys()):
-            if then.get(key) != self._lists.get(key):
-                how = "new" if key not in then else "gone" if key not in self._lists else "another edition"
-                yield f"{key[0]} list {key[1]}: {how}"
+        yield from self._lists_changed(report.trust)
         yield from self._signer_changed(report, manifest)
+
+    def _lists_changed(self, trust: tuple[PastList, ...]) -> tuple[str, ...]:
+        found = self._said_of_lists.get(trust)
+        if found is None:
+            then = {(t.kind, t.name): t.sha256 for t in trust}
+            found = tuple(
+                f"{key[0]} list {key[1]}: "
+                + ("new" if key not in then else "gone" if key not in self._lists else "another edition")
+                for key in sorted(then.keys() | self._lists.keys())
+                if then.get(key) != self._lists.get(key)
+            )
+            if len(self._said_of_lists) < MAX_KINDS:
+                self._said_of_lists[trust] = found
+        return found
 
     def _policy_changed(self, then: str) -> str:
         name, _, rest = then.partition("/")
         version = rest.partition("#")[0]
-        if name not in self._versions:  # a report names no file that would then be read
-            self._versions[name] = str(choose_policy(name).version) if name in SHIPPED else ""
-        now = self._versions[name]
+        if name not in self._versions and name in SHIPPED:  # a report names no file that would then be read
+            self._versions[name] = str(choose_policy(name).version)
+        now = self._versions.get(name)
         if not now:
             return f"policy: {name} is not known here"
         return "" if now == version else f"policy: {name} {version} then, {now} now"
 
-    def _signer_changed(self, report: Mapping[str, Any], manifest: Mapping[str, Any]) -> Iterator[str]:
-        serial = str(manifest["signer"]["serial"])
-        revocation = manifest.get("revocation") or {}
-        denied = revocation.get("source") == "deny-list"
-        if (serial in self._denials) != denied:
+    def _signer_changed(self, report: Past, manifest: PastManifest) -> Iterator[str]:
+        denied = manifest.revocation is not None and manifest.revocation.source == "deny-list"
+        if (manifest.signer.serial in self._denials) != denied:
             yield (
                 "the deny-list: the signer is on it now"
                 if not denied
                 else "the deny-list: the signer is off it"
             )
-        trusted = report["axes"]["origin"]["status"] == "trusted"
+        trusted = report.axes.origin.status == "trusted"
         if self.online and trusted:
             yield "revocation: asked again"
-        end = str(manifest["signer"]["not_after"])
-        unproven = trusted and end and manifest["time"]["trust"] != "trusted"
+        end = manifest.signer.not_after
+        unproven = trusted and end and manifest.time.trust != "trusted"
         if unproven and dt.datetime.fromisoformat(end) < self.now:
             yield "time: the signer's certificate has expired since"
 
-    def _examined(self, again: Again, report: Mapping[str, Any]) -> Again:
+    def _examined(self, again: Again, report: Past) -> Again:
         path = Path(again.path)
         if self._is_there(path, again.digest):
-            known = [str(e["check"]) for e in report["evidence"]]
-            checks = tuple(name for name in known if name in _CHECKS)
-            name = str(report["policy"]).partition("/")[0]
+            checks = tuple(e.check for e in report.evidence if e.check in _CHECKS)
+            name = report.policy.partition("/")[0]
             policy = name if self._versions.get(name) else None
             now = self.workspace.verify(path, policy=policy, checks=checks, online=self.online)
             return replace(again, examined="file", after=_now(now))
-        kept = self._kept(str(_signed(report)["label"]))
+        kept = self._kept(report.signed.label)
         if again.before.origin not in ("trusted", "untrusted"):
             return replace(
                 again, problem="the file is gone or another, and its signature alone decides nothing"
@@ -264,21 +231,10 @@ class Reverification:
 _CHECKS = ("manifest", "metadata", "mark", "known-marks", "receipt", "anchor", "agreement")
 
 
-def _signed(report: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the manifest whose signer a report rests on: the file's, or its original's from the ledger."""
-    own: Mapping[str, Any] = report["manifest"]
-    return own if own["label"] else (report["recovered"] or {}).get("manifest") or own
-
-
-def _said(report: Mapping[str, Any]) -> Standing:
-    manifest, origin = _signed(report), report["axes"]["origin"]
-    return Standing(
-        str(report["verdict"]),
-        str(origin["status"]),
-        str(origin["list"]),
-        str((manifest.get("revocation") or {}).get("state") or "unknown"),
-        str(origin["time"]["trust"]),
-    )
+def _said(report: Past) -> Standing:
+    origin, revocation = report.axes.origin, report.signed.revocation
+    state = revocation.state if revocation else "unknown"
+    return Standing(report.verdict, origin.status, origin.list, state or "unknown", origin.time.trust)
 
 
 def _now(report: Report) -> Standing:

@@ -145,6 +145,7 @@ HOMES = {
     "platformdirs": {"cli.door"},
     "web3": {"ledger.anchors.chain"},
     "eth_account": {"ledger.anchors.chain"},
+    "msgspec": {"provenance.past"},
     "urllib3": {"provenance.net"},
     "uvicorn": {"ledger.serving"},
     "starlette": {"ledger.serving", "ledger.witness.server", "ledger.remote.server", "ledger.remote.guard"},

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from assay.provenance import past as reading
 from assay.provenance import reverify
 from assay.provenance.errors import MalformedError
 
@@ -19,6 +20,15 @@ CHECKS = ("--checks", "manifest,receipt")
 
 def lines(answer):
     return [json.loads(line) for line in answer.out.splitlines()]
+
+
+def first_of(reports):
+    return json.loads(reports.read_text().splitlines()[0])
+
+
+def look(desk, report):
+    (past,) = reading.read_reports(desk.file(json.dumps(report).encode(), ".json"))
+    return reverify.Reverification(desk.workspace).look(past)
 
 
 @pytest.fixture
@@ -116,11 +126,11 @@ def test_a_file_that_is_gone_and_of_which_nothing_was_kept_is_named(past, desk, 
 
 def test_engines_policies_and_certificates_that_expired_are_inputs(past, desk):
     _, reports = past
-    report = dict(next(iter(reverify.read_reports(reports))))
+    report = first_of(reports)
     report["engines"] = {**report["engines"], "c2pa": "c2pa-python 0.1"}
     report["policy"] = "newsroom/1#0"
     desk.now = desk.studio.now + 800 * DAY
-    again = reverify.Reverification(desk.workspace).look(report)
+    again = look(desk, report)
     said = " ".join(again.inputs)
     assert "c2pa: c2pa-python 0.1 then" in said
     assert "policy: newsroom 1 then" in said
@@ -143,14 +153,45 @@ def test_what_is_no_report_is_said_and_never_a_fault(desk, terminal, content):
 
 def test_hostile_reports_stay_words(past, desk, terminal):
     _, reports = past
-    report = dict(next(iter(reverify.read_reports(reports))))
+    report = first_of(reports)
     report["policy"] = "\x1b[2K<script>/1#0"
     report["asset"] = {**report["asset"], "path": "/dev/zero"}
     terminal("reverify", desk.file(json.dumps(report).encode(), ".json"), expect=None)
     report["asset"] = {"path": "x\0y", "digest": {"alg": "sha256", "value": "0"}}
     terminal("reverify", desk.file(json.dumps(report).encode(), ".json"), expect=None)
-    for field in report:
+    for field in report.keys() - {"type"}:
         for value in (None, 7, [], "x"):
             with_it = {**report, field: value}
             with contextlib.suppress(MalformedError):
-                reverify.Reverification(desk.workspace).look(with_it)
+                look(desk, with_it)
+
+
+def test_a_name_that_is_no_utf8_and_a_report_of_many_lines_are_read_alike(past, desk):
+    """JSON spells such a name as half of a surrogate pair, which the fast reader refuses."""
+    _, reports = past
+    report = first_of(reports)
+    report["asset"] = {**report["asset"], "path": "caf\udce9.jpg"}
+    assert look(desk, report).path == "caf\udce9.jpg"
+    spaced = desk.file(json.dumps(report, indent=2).encode(), ".json")
+    array = desk.file(json.dumps([report, {"type": "other"}, report]).encode(), ".json")
+    assert [len(list(reading.read_reports(p))) for p in (spaced, array)] == [1, 2]
+
+
+def test_what_other_programs_wrote_between_the_reports_is_passed_over(past, desk):
+    _, reports = past
+    lines = [*reports.read_text().splitlines(), '{"type": "assay.error/v1"}', "7", '"x"', "null", ""]
+    mixed = desk.file("\n".join(lines).encode(), ".jsonl")
+    assert len(list(reading.read_reports(mixed))) == 3
+
+
+def test_deep_lines_are_refused_however_deep_the_interpreter_may_go(past, desk):
+    import sys
+
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        for depth in (60_000, 3_000_000):
+            with pytest.raises(MalformedError):
+                list(reading.read_reports(desk.file(b'{"x":' + b"[" * depth, ".jsonl")))
+    finally:
+        sys.setrecursionlimit(limit)
