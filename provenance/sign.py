@@ -21,7 +21,14 @@ from assay.provenance.credentials import engine
 from assay.provenance.credentials.definition import definition
 from assay.provenance.credentials.isolated import SignedStore, sign_isolated
 from assay.provenance.entry import Entry, Recovery
-from assay.provenance.errors import AssayError, CredentialError, InputError, LimitError, UnsupportedError
+from assay.provenance.errors import (
+    AssayError,
+    CredentialError,
+    InputError,
+    LimitError,
+    MalformedError,
+    UnsupportedError,
+)
 from assay.provenance.files.atomic import atomic_output, refuse_same_file
 from assay.provenance.files.disclosure import add_disclosure, aigc_label, with_disclosure
 from assay.provenance.files.picture import decode_isolated
@@ -272,10 +279,11 @@ def _sign(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, target:
             hint="check that key and certificate belong together; nothing was written",
         )
     if done.manifest.state not in (ManifestState.TRUSTED, ManifestState.UNTRUSTED):
-        raise AssayError(
-            f"the signed file does not read back as intact: {' '.join(done.manifest.reasons) or done.manifest.state}",
+        raise MalformedError(
+            "cannot be signed so that it reads back as intact: "
+            f"{' '.join(done.manifest.reasons) or done.manifest.state}",
             path=asset.path,
-            hint="nothing was written",
+            hint="its structure is most likely broken; nothing was written",
         )
     return done
 
