@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from assay.provenance.evidence import Evidence, Fact
 from assay.provenance.opinion import Explanation, Opinion, Spectrum
 from assay.provenance.text import safe_text
+from assay.provenance.weighing import Block
 
 CAUTION = (
     "A detector can be wrong about any one picture: it compares with the pictures that it learned from. Retouching, "
@@ -18,6 +19,23 @@ MAP_WORDS = (
     "more like photographs, the stronger the deeper. A part that stands out was not necessarily altered."
 )
 
+
+_SILENCES = {
+    "not-asked": "not asked",
+    "not-applicable": "not made for such a file",
+    "error": "could not look",
+    "no-mark-found": "none was read, which counts for nothing: most pictures have none",
+    "outweighed": "outweighed by what decided",
+    "no-weight": "has no number",
+    "claims-ai": "does not count where the metadata claim that AI was used",
+    "rewritten": "a program wrote the file again, so that how it is built says nothing of a camera",
+    "no-camera-record": "no record of a camera, which counts for nothing",
+    "few-sources": "such files came from too few sources to weigh",
+    "worst-source": "photographs of some sources look the same",
+    "misleads": "weights misled in files of this format, so that none is given",
+    "format-not-calibrated": "not calibrated for files of this format",
+}
+_BLOCKS = {"detectors": "Detectors", "watermark": "Watermarks", "metadata": "How the file is built"}
 
 _CAMERA = "A detector leans towards a camera"
 
@@ -45,3 +63,13 @@ def leaning_words(towards: str, evidence: Sequence[Evidence]) -> str:
     found = (e.found.opinion for e in leaning if isinstance(e.found, Explanation))
     says = "".join(f" {safe_text(says)}" for opinion in found for says in opinion.says)
     return f"{start}, which proves nothing.{says}"
+
+
+def block_words(blocks: Sequence[Block]) -> Iterator[str]:
+    """Yield for each block of evidence what it weighs, or why nothing; safe to show."""
+    for block in blocks:
+        name = _BLOCKS.get(block.name) or safe_text(block.name, 40)
+        if block.reason:
+            yield f"{name}: {_SILENCES.get(block.reason) or safe_text(block.reason, 80)}."
+        else:
+            yield f"{name}: log10 likelihood ratio {block.log10_lr:+.2f}, within {block.bound:.2f}."

@@ -13,6 +13,7 @@ from assay.provenance.files.sandbox import NO_SANDBOX, Sandbox
 from assay.provenance.manifest import ABSENT, Manifest, SigningTime
 from assay.provenance.media import Kind
 from assay.provenance.recovered import Recovered
+from assay.provenance.weighing import Block
 
 REPORT_TYPE = "assay.report/v1"
 
@@ -63,6 +64,7 @@ class Score:
 
     ``log10_lr`` is the summed log10 likelihood ratio, ``interval`` its bounds, ``band`` the verbal band
     (ENFSI 2015), ``false_alarms_per_1000`` how many like files would wrongly get such a score, None if unknown.
+    ``blocks`` are what was weighed, and what says nothing and why.
     """
 
     value: float
@@ -71,6 +73,7 @@ class Score:
     band: str
     false_alarms_per_1000: float | None
     calibration: dict[str, object]
+    blocks: tuple[Block, ...] = ()
 
     def detail(self) -> dict[str, object]:
         """Return the form used in reports."""
@@ -80,6 +83,7 @@ class Score:
             "band": self.band,
             "false_alarms_per_1000": self.false_alarms_per_1000,
             "calibration": self.calibration,
+            "blocks": [block.to_json() for block in self.blocks],
         }
 
 
