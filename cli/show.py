@@ -111,6 +111,7 @@ def show_report(report: Report, console: Console, verbose: bool = False) -> None
 
 
 def _blocks(report: Report, pen: Pen, verbose: bool) -> Iterator[list[RenderableType]]:
+    from assay.cli.show_identity import identity_blocks
     from assay.provenance import wording
     from assay.provenance.unchecked import not_checked
 
@@ -130,6 +131,7 @@ def _blocks(report: Report, pen: Pen, verbose: bool) -> Iterator[list[Renderable
     if regions:
         yield regions
     yield from ([tree] for tree in _histories(report, pen, verbose))
+    yield from identity_blocks(report, pen, verbose)
     if verbose:
         yield _signers(report, pen)
         yield from _coverage(report, pen)

@@ -115,6 +115,12 @@ class Identity:
     reason: str = ""
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that it gives, as they stand there."""
+        verified = (name for v in self.verified for name in (v.name, v.username, v.provider))
+        return tuple(n for n in (self.organization, self.common_name, *verified) if n)
+
+    @property
     def who(self) -> str:
         """Return the names that it gives, safe to show; "" where it gives none."""
         if self.kind == AGGREGATION:

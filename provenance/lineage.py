@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from assay.provenance import wording
+from assay.provenance.identity import STATUSES, Identity, identity_facts
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.manifest import Action, Ingredient, Manifest, ManifestState
 from assay.provenance.recovered import Recovered
@@ -114,6 +115,17 @@ def _certificate(manifest: Manifest) -> dict[str, Any]:
         "rows": [(name, value) for name, value in rows if value],
         "warnings": [w for w in warnings if w],
         "reasons": manifest.reasons,
+        "identities": [_identity(i) for i in manifest.stated],
+    }
+
+
+def _identity(identity: Identity) -> dict[str, Any]:
+    warnings = dict.fromkeys(wording.lookalike_warning(name) for name in identity.names)
+    return {
+        "status": STATUSES[identity.status],
+        "says": identity.says,
+        "rows": identity_facts(identity),
+        "warnings": [w for w in warnings if w],
     }
 
 

@@ -20,7 +20,8 @@ from markupsafe import Markup
 from assay.provenance import wording
 from assay.provenance.coverage import coverage_view
 from assay.provenance.evidence import Conflict
-from assay.provenance.leaning import spectrum_words
+from assay.provenance.identity import PROVES
+from assay.provenance.leaning import block_words, spectrum_words
 from assay.provenance.lineage import certificates, codes, history, kept_entry, raw_lines
 from assay.provenance.looks import detector_views, plot
 from assay.provenance.opinion import Spectrum
@@ -99,6 +100,7 @@ class _View:
     detectors: tuple[dict[str, Any], ...]
     history: tuple[dict[str, Any], ...]
     certificates: tuple[dict[str, Any], ...]
+    identities_prove: str
     coverage: dict[str, Any] | None
     recovered: dict[str, Any] | None
     without: tuple[dict[str, Any], ...]
@@ -132,6 +134,7 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
         ),
         history=tuple(history(report)),
         certificates=tuple(certificates(report)),
+        identities_prove=PROVES,
         coverage=coverage_view(report.manifest.coverage),
         recovered=kept_entry(report.recovered),
         without=_without(report),
@@ -253,6 +256,7 @@ def _weight(report: Report) -> Iterator[str]:
         f"Weight of evidence: {score.band} (log10 likelihood ratio {score.log10_lr:+.2f}, "
         f"bounds {low:+.2f} to {high:+.2f})."
     )
+    yield from block_words(score.blocks)
     if score.false_alarms_per_1000 is None:
         yield "How often like files would wrongly get such a score has not been measured."
     elif not score.false_alarms_per_1000:

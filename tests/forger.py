@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from assay.provenance.claim import IPTC
 from assay.provenance.files.worker import Answer, run
+from assay.provenance.limits import Limits
 
 from .people import Person
 
@@ -80,7 +81,7 @@ def bare_sign(
             store = builder.sign(native, media_type, BytesIO(own.read()), target)
         return Answer({}, (target.getvalue(), bytes(store)))
 
-    return bytes(run(work, BytesIO(source), writes=True, outward=tsa is not None).blobs[0])
+    return bytes(run(work, BytesIO(source), _limits(tsa), writes=True).blobs[0])
 
 
 def manifest_store(source: bytes, media_type: str, signer: Person, manifest: dict[str, Any]) -> bytes:
@@ -152,8 +153,48 @@ def _builder(manifest: dict[str, Any], usages: Sequence[str]) -> Any:
     return c2pa.Builder(json.dumps(manifest), context=c2pa.Context.from_dict(settings))
 
 
+def _limits(tsa: str | None) -> Limits:
+    """The forger's engine asks a time-stamp authority by itself, which no sealed child can."""
+    return Limits(sandbox=()) if tsa else Limits()
+
+
 def _signer(signer: Person, tsa: str | None) -> Any:
     def sign(message: bytes) -> bytes:
         return signer.key.sign(message, ec.ECDSA(hashes.SHA256()))
 
     return c2pa.Signer.from_callback(sign, c2pa.C2paSigningAlg.ES256, signer.chain.decode(), tsa)
+
+
+def sign_with_identity(
+    source: bytes,
+    media_type: str,
+    signer: Person,
+    identity: Person,
+    manifest: dict[str, Any],
+    *,
+    references: Sequence[str] = ("c2pa.actions.v2",),
+    tsa: str | None = None,
+) -> bytes:
+    """Sign, and let ``identity`` stand by the content and ``references`` (CAWG X.509): only settings can say so."""
+
+    def local(person: Person, **more: Any) -> dict[str, Any]:
+        keys = {"sign_cert": person.chain.decode(), "private_key": person.private.decode()}
+        return {"local": {"alg": "es256", **keys, **more}}
+
+    def work(own: BinaryIO) -> Answer:
+        target = BytesIO()
+        more = {"tsa_url": tsa} if tsa else {}
+        settings = {
+            "builder": {"thumbnail": {"enabled": False}},
+            "verify": {"verify_after_sign": False, "verify_trust": False},
+            "signer": local(signer),
+            "cawg_x509_signer": local(
+                identity, referenced_assertions=[*references], roles=["cawg.creator"], **more
+            ),
+        }
+        with c2pa.Builder(json.dumps(manifest), context=c2pa.Context.from_dict(settings)) as builder:
+            builder._has_context_signer = True  # the Python layer does not see a signer of the settings
+            builder.sign(media_type, BytesIO(own.read()), target)
+        return Answer({}, (target.getvalue(),))
+
+    return bytes(run(work, BytesIO(source), _limits(tsa), writes=True).blobs[0])

@@ -10,6 +10,7 @@ from assay.provenance.coverage import Coverage, Gap, Held
 from assay.provenance.decide import decide
 from assay.provenance.entry import Entry
 from assay.provenance.evidence import Conflict, Evidence, Fact, Status
+from assay.provenance.identity import Identity, IdentityStatus, Verified
 from assay.provenance.manifest import (
     Action,
     Ingredient,
@@ -104,7 +105,8 @@ def manifest(state: ManifestState, s: str | None = None, **changes: object) -> M
         "actions": (Action(s or "c2pa.opened", "", s or "Darkroom/3.1", s or "", s or ""),),
         "soft_bindings": (SoftBinding(s or "io.assay.dwtdctsvd.1", s or "9f3c"),),
         "ingredients": (parent,),
-        "cawg": (s or "cawg.identity.trusted",),
+        "cawg": (s or "cawg.x509.credential.untrusted",),
+        "identities": (identity(s),),
         "remote_url": s or "",
         "where": s or "embedded",
         "coverage": Coverage(
@@ -114,6 +116,27 @@ def manifest(state: ManifestState, s: str | None = None, **changes: object) -> M
         ),
     }
     return Manifest(state, **{**fields, **changes})  # type: ignore[arg-type]
+
+
+def identity(s: str | None = None) -> Identity:
+    """Return a CAWG identity; ``s``, where given, stands in every string of it."""
+    return Identity(
+        s or "cawg.identity",
+        s or "cawg.x509.cose",
+        IdentityStatus.UNLISTED,
+        s or "Guild of Reporters",
+        s or "Jane Reporter",
+        s or "77",
+        s or "",
+        (Verified(s, s, s, s, s, s),) if s else (),
+        s or "",
+        s or "",
+        (s or "cawg.creator",),
+        (s or "c2pa.hash.data",),
+        s or "",
+        (s or "cawg.x509.credential.untrusted",),
+        s or "",
+    )
 
 
 def receipt(s: str | None = None) -> Receipt:

@@ -77,11 +77,14 @@ def judge_identities(
     """Return the identities that ``gather`` kept; ``lists`` maps list URIs to display names."""
     stated: Mapping[str, object] = gathered.get("stated") or {}
     read: Mapping[str, object] = gathered.get("read") or {}
-    kinds = [_kind(data) or _kind(read.get(label)) for label, data in stated.items()]
+    kinds = [_kind(data) for data in stated.values()]
     judge = _Judge(gathered, store, lists, kinds)
     # Only what the engine wrote after it read an assertion says whose it is: the rest is whatever its maker liked.
+    written = {
+        label: _map(read.get(label)) if read.get(label) != data else {} for label, data in stated.items()
+    }
     return tuple(
-        judge.identity(label, kind, _map(data), _map(read.get(label)))
+        judge.identity(label, kind, _map(data), written[label])
         for (label, data), kind in zip(stated.items(), kinds, strict=True)
     )
 
@@ -192,8 +195,7 @@ def _leaf_lists(store: bytes, read: Iterable[object], anchors: Sequence[Anchors]
 
 
 def _kind(data: object) -> str:
-    payload = _map(_map(data).get("c2paAsset")) or _map(_map(data).get("signer_payload"))
-    return _text(payload.get("sig_type"))
+    return _text(_map(_map(data).get("signer_payload")).get("sig_type"))
 
 
 def _references(payload: Mapping[str, Any]) -> Iterator[str]:
