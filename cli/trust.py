@@ -57,12 +57,14 @@ def add(
 ) -> None:  # fmt: skip
     """Add a PEM list of certificate authorities, or of certificates trusted by themselves.
 
-    Of kind log, FILE is a C2SP tlog-policy: ledgers of others, and the witnesses that their receipts need.
+    Of kind log, FILE is a C2SP tlog-policy: ledgers of others, and the witnesses that their receipts need. Of kind
+    cawg, lines that are DIDs name issuers of identities.
 
     \b
     Examples:
       assay trust add C2PA-TRUST-LIST.pem --kind signer --name c2pa --date 2026-08-21 --standing official
       assay trust add C2PA-TSA-TRUST-LIST.pem --kind tsa --name c2pa-tsa --date 2026-08-21
+      assay trust add iptc-origin.pem --kind cawg
       assay trust add agency.policy --kind log
     """
     from assay.provenance.errors import InputError
