@@ -18,6 +18,9 @@ from assay.provenance.media import Kind, Media, Timed
 BACK_OFF = (Fraction(0), Fraction(2), Fraction(8), Fraction(32))
 """Seconds before a time that a pass seeks back to, one after the other, until it stands before that time."""
 
+EXACT = 0x42002
+"""FFmpeg's scaler: bilinear, accurate rounding, chroma at full width. Its fast path darkens by a level."""
+
 
 def film(stream: BinaryIO, reel: Reel, limits: Limits) -> Media:
     """Return the pictures of an open file as Media: each pass decodes anew, in a child of its own.
@@ -70,7 +73,7 @@ class _Clock:
 def rgb(frame: Any, turn: int, width: int, height: int) -> Any:
     """Return a decoded frame as upright uint8 (height, width, 3); one of another size is scaled to the first's."""
     stored = (height, width) if turn % 2 else (width, height)
-    scaled = frame.reformat(width=stored[0], height=stored[1], format="rgb24")
+    scaled = frame.reformat(width=stored[0], height=stored[1], format="rgb24", interpolation=EXACT)
     return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), turn))
 
 
