@@ -4,6 +4,8 @@ Whoever writes such an address chooses where this machine connects to. So: https
 signed by itself; the name resolved once and only to public addresses; connected to the address that was judged; no
 redirects, nothing of the environment, bounds on bytes and seconds, and only the types of content that were asked for.
 What a desk's own settings name (its ledger, witnesses, chain nodes) goes through ``Net`` and may be on its own network.
+A time-stamp authority is named by the user too, in settings or by ``--tsa``, but asked on behalf of a child that reads
+a hostile file: it is asked through here, ``named_by_user``, which also takes the user's own network and nothing else.
 """
 
 from __future__ import annotations
@@ -24,6 +26,19 @@ SECONDS = 10.0
 MAX_BYTES = 5 << 20
 """Largest answer taken."""
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
+_OWN = tuple(
+    ipaddress.ip_network(block)
+    for block in (
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "::1/128",
+        "fc00::/7",
+    )
+)
+_METADATA = ipaddress.ip_network("fd00:ec2::/32")  # among the private ones: a cloud's own services
 _PORTS = {"https": 443, "http": 80}
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -52,11 +67,21 @@ def is_public(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
+def is_own(address: str) -> bool:
+    """Whether an IP address is this machine's or one of a private network; never link-local, where clouds keep keys."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in block for block in _OWN) and parsed not in _METADATA
+
+
 class Fetcher:
     """Asks addresses that others chose; every request is judged anew and has a connection of its own.
 
     ``resolve`` looks names up. ``allow`` names IP addresses that are taken although they are not public: for tests on
-    loopback, never filled from a file or the environment.
+    loopback, never filled from a file or the environment. ``named_by_user`` says that the user, and not a file, chose
+    the addresses, so that they may also be of the user's own network (``is_own``).
     """
 
     def __init__(
@@ -66,8 +91,10 @@ class Fetcher:
         max_bytes: int = MAX_BYTES,
         resolve: Resolve = resolve_name,
         allow: Collection[str] = (),
+        named_by_user: bool = False,
     ) -> None:
         self.seconds, self.max_bytes = seconds, max_bytes
+        self._own = named_by_user
         self._resolve, self._allow = resolve, frozenset(allow)
 
     def ask(
@@ -122,15 +149,20 @@ class Fetcher:
         return answer.body
 
     def _pin(self, host: str, port: int) -> str:
-        """Resolve a name once and return the address to connect to; every address it has must be public."""
+        """Resolve a name once and return the address to connect to; every address it has must be one that is taken."""
         addresses = self._looked_up(host, port)
-        refused = [a for a in addresses if not is_public(a) and a not in self._allow]
+        refused = [a for a in addresses if not self._taken(a)]
         if refused:
+            others = "addresses that others chose may only lead to the public Internet"
+            yours = "it may lead to the public Internet or to your own network"
             raise NetworkError(
                 f"{safe_text(host, 200)} is at {safe_text(refused[0], 60)}, which is not a public address",
-                hint="nothing was sent; addresses that others chose may only lead to the public Internet",
+                hint=f"nothing was sent; {yours if self._own else others}",
             )
         return addresses[0]
+
+    def _taken(self, address: str) -> bool:
+        return is_public(address) or address in self._allow or (self._own and is_own(address))
 
     def _looked_up(self, host: str, port: int) -> Sequence[str]:
         # The resolver has no deadline of its own; a thread that it keeps dies with the process.

@@ -6,11 +6,13 @@ them for ever (measured with PDF).
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO, Literal
 
@@ -19,13 +21,16 @@ from assay.provenance.credentials import engine
 from assay.provenance.credentials.binding import Binding, examine
 from assay.provenance.credentials.engine import Anchors, RawManifest, SignRequest
 from assay.provenance.credentials.identities import assertions, gather
+from assay.provenance.credentials.outside import Relay, SignerElsewhere, desk, time_stamp
 from assay.provenance.credentials.reader import interpret
 from assay.provenance.credentials.status import CHANGED
-from assay.provenance.errors import InputError
+from assay.provenance.errors import InputError, NetworkError
+from assay.provenance.files.loopback import Loopback
 from assay.provenance.files.worker import Answer, Job, run
 from assay.provenance.keys.signers import KeySigner, Signer
 from assay.provenance.limits import Limits
 from assay.provenance.manifest import Manifest, ManifestState
+from assay.provenance.text import safe_text
 
 _TIME_TRUSTED = "timeStamp.trusted"
 
@@ -106,17 +111,33 @@ def sign_isolated(
                 hint="sign it without --sidecar; its history is kept",
             )
         with _own(target) as out:
-            store = engine.sign(request, own, out, signer=signer, tsa=tsa)
+            out.truncate(0)  # a child before this one may have written and stopped
+            store = _sign(request, own, out)
             if not request.embed:
                 _copy(own, out)
             out.flush()
             header, _ = _examine(out, request.media_type, (), None if request.embed else store)
         return Answer({"history": history, "signed": header}, (old, store))
 
+    def _sign(request: SignRequest, own: BinaryIO, out: BinaryIO) -> bytes:
+        # What a plug-in's signer needs, nobody here knows; it stays in the parent.
+        here = signer if isinstance(signer, KeySigner) else SignerElsewhere(signer, questions)
+        if loopback is None or tsa is None:
+            return engine.sign(request, own, out, signer=here)
+        relay = Relay(loopback, questions)
+        try:
+            return engine.sign(request, own, out, signer=here, tsa=relay.url)
+        except NetworkError as error:
+            raise NetworkError(
+                error.message.replace(relay.url, safe_text(tsa, 200)), hint=error.hint
+            ) from error
+
     target.flush()
-    # Only an authority's time-stamp needs the network; what a plug-in's signer needs, nobody here knows.
-    outward = tsa is not None or not isinstance(signer, KeySigner)
-    answer = run(work, source, limits, also=[original, target, *also], writes=True, outward=outward)
+    questions = desk(signer, partial(time_stamp, tsa) if tsa is not None else None)
+    loopback = Loopback() if tsa is not None else None
+    files = [original, target, *also]
+    with contextlib.closing(questions):
+        answer = run(work, source, limits, also=files, writes=True, questions=questions, loopback=loopback)
     old, store = (bytes(b) for b in answer.blobs)
     return SignedStore(
         _judge(answer.header["history"], old, {}, now, limits),

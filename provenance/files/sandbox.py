@@ -22,12 +22,12 @@ LAYERS = ("landlock", "seccomp")
 
 # ------------------------------------------------------------------------------------------ Landlock
 
-_CREATE_RULESET, _RESTRICT_SELF = 444, 446
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
 # The rights that each version of the interface knows, as bits (linux/landlock.h): what is handled is refused.
 _FS_BITS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
-_FS_READING = 1 << 2 | 1 << 3
 _NET_BITS = {4: 0b11}  # to bind, and to connect, TCP
+_CONNECT, _PORT_RULE = 0b10, 2
 _SCOPES = {6: 0b11}  # abstract sockets, and signals, to processes outside
 
 # ------------------------------------------------------------------------------------------ seccomp
@@ -39,6 +39,7 @@ _EQUAL, _MASKED = 4, 7
 _OPTIMIZE, _BINARY_TREE = 8, 2
 _FOREIGN_CALLS, _KILL_PROCESS = 2, 0x80000000
 _CLONE_THREAD, _AT_EMPTY_PATH, _PR_SET_NAME = 0x00010000, 0x1000, 15
+_INET, _STREAM, _TYPES, _FIONBIO, _F_SETFL = 2, 1, 0xF, 0x5421, 4
 _FCNTL = (0, 1, 2, 3, 1030)  # duplicate, flags; never an owner of signals, a lease, a seal
 
 ALLOWED = (
@@ -66,6 +67,11 @@ REFUSED = (
     "userfaultfd", "io_uring_setup", "memfd_create", "perf_event_open", "setrlimit", "ioctl",
 )  # fmt: skip
 """Refused as not permitted; every other call is not implemented in the child, so that libraries fall back."""
+LOOPBACK = (
+    "connect", "accept", "accept4", "sendto", "recvfrom", "sendmsg", "recvmsg", "shutdown", "socketpair",
+    "getsockopt", "setsockopt", "getsockname", "getpeername",
+)  # fmt: skip
+"""What a child that talks to itself needs besides, on sockets of TCP."""
 
 
 class _Comparison(ctypes.Structure):
@@ -109,18 +115,18 @@ class SealError(Exception):
     """The kernel refused a layer; the message says why."""
 
 
-def seal(layers: Iterable[str], *, outward: bool = False) -> None:
+def seal(layers: Iterable[str], *, port: int | None = None) -> None:
     """Take from this process, for good, the file system and all system calls that decoding does not need.
 
-    ``outward`` is for a child that has to reach a time-stamp authority or a foreign signer: it may read files and use
-    the network, and only writing and starting programs are taken, by Landlock. Privileges must have been given up
-    (PR_SET_NO_NEW_PRIVS). Raises SealError where the kernel refuses.
+    ``port`` is for a child that talks to itself over TCP (``files.loopback``): it may connect to that port and use
+    sockets of that kind, and no other. Privileges must have been given up (PR_SET_NO_NEW_PRIVS). Raises SealError
+    where the kernel refuses.
     """
     for layer in LAYERS:  # seccomp last: it would refuse the calls of the other
         if layer in layers and layer == "landlock":
-            _seal_files(outward)
-        elif layer in layers and not outward:
-            _seal_calls(_filter())
+            _seal_files(port)
+        elif layer in layers:
+            _seal_calls(_filter(port is not None))
 
 
 @cache
@@ -137,7 +143,7 @@ def _tried(layer: str, fork: Callable[[], int]) -> str:
         return f"{sys.platform} has no such thing"
     try:
         if layer == "seccomp":
-            _filter()  # here, so that children inherit it
+            _filter(False)  # here, so that children inherit it
     except SealError as error:
         return str(error)
     reader, writer = os.pipe()
@@ -169,20 +175,23 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _seal_files(outward: bool) -> None:
+def _seal_files(port: int | None) -> None:
     libc, size = _libc(), ctypes.c_size_t
     version = libc.syscall(_CREATE_RULESET, None, size(0), ctypes.c_uint32(_VERSION_FLAG))
     if version < 1:
         raise _refused("the kernel does not offer it", ctypes.get_errno())
     bits = [max((b for v, b in t.items() if v <= version), default=0) for t in (_FS_BITS, _NET_BITS, _SCOPES)]
-    if outward:
-        bits = [bits[0] & ~_FS_READING, 0, 0]
     # A kernel takes a structure longer than its own where the rest is zero.
     ruleset = (ctypes.c_uint64 * 3)(*bits)
     number = libc.syscall(_CREATE_RULESET, ctypes.byref(ruleset), size(24), ctypes.c_uint32(0))
     if number < 0:
         raise _refused("the kernel refuses its rules", ctypes.get_errno())
     try:
+        if port is not None and bits[1]:
+            rule = (ctypes.c_uint64 * 2)(_CONNECT, port)
+            added = (ctypes.c_int(number), ctypes.c_int(_PORT_RULE), ctypes.byref(rule), ctypes.c_uint32(0))
+            if libc.syscall(_ADD_RULE, *added):
+                raise _refused("the kernel refuses its rule for a port", ctypes.get_errno())
         if libc.syscall(_RESTRICT_SELF, ctypes.c_int(number), ctypes.c_uint32(0)):
             raise _refused("the kernel does not apply it", ctypes.get_errno())
     finally:
@@ -198,14 +207,15 @@ def _seal_calls(program: bytes) -> None:
 _filter_lock = threading.Lock()
 
 
-def _filter() -> bytes:
+def _filter(loopback: bool) -> bytes:
     with _filter_lock:
-        return _written_filter()
+        return _written_filter(loopback)
 
 
 @cache
-def _written_filter() -> bytes:
+def _written_filter(loopback: bool) -> bytes:
     """Have libseccomp write the filter for this machine; raises SealError where the library is missing or fails."""
+    talking = LOOPBACK if loopback else ()
     try:
         library = ctypes.CDLL(_SONAME)
     except OSError as error:
@@ -218,17 +228,22 @@ def _written_filter() -> bytes:
         # The default kills one thread, and a child whose others live on would be waited for until its time is up.
         library.seccomp_attr_set(handle, _FOREIGN_CALLS, ctypes.c_uint32(_KILL_PROCESS))
         library.seccomp_attr_set(handle, _OPTIMIZE, ctypes.c_uint32(_BINARY_TREE))  # older ones know no trees
-        for name in ALLOWED:
+        for name in (*ALLOWED, *talking):
             _rule(library, handle, _ALLOW, name)
         for name in REFUSED:
-            _rule(library, handle, _REFUSE | errno.EPERM, name)
+            if not loopback or name not in (*talking, "socket", "ioctl"):
+                _rule(library, handle, _REFUSE | errno.EPERM, name)
+        if loopback:  # TCP over IPv4 only; a socket made to wait or not
+            stream = (_Comparison(0, _EQUAL, _INET, 0), _Comparison(1, _MASKED, _TYPES, _STREAM))
+            _rule(library, handle, _ALLOW, "socket", *stream)
+            _rule(library, handle, _ALLOW, "ioctl", _Comparison(1, _EQUAL, _FIONBIO, 0))
         # Threads are the same process; glibc asks by clone3, whose flags no filter can read, and falls back.
         _rule(library, handle, _ALLOW, "clone", _Comparison(0, _MASKED, _CLONE_THREAD, _CLONE_THREAD))
         _rule(library, handle, _REFUSE | errno.EPERM, "clone", _Comparison(0, _MASKED, _CLONE_THREAD, 0))
         for name, at in (("newfstatat", 3), ("fstatat64", 3), ("statx", 2)):  # of a descriptor
             _rule(library, handle, _ALLOW, name, _Comparison(at, _MASKED, _AT_EMPTY_PATH, _AT_EMPTY_PATH))
             _rule(library, handle, _REFUSE | errno.EPERM, name, _Comparison(at, _MASKED, _AT_EMPTY_PATH, 0))
-        for command in _FCNTL:
+        for command in (*_FCNTL, *((_F_SETFL,) if loopback else ())):
             for name in ("fcntl", "fcntl64"):
                 _rule(library, handle, _ALLOW, name, _Comparison(1, _EQUAL, command, 0))
         _rule(library, handle, _ALLOW, "prctl", _Comparison(0, _EQUAL, _PR_SET_NAME, 0))

@@ -23,7 +23,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -31,7 +30,10 @@ from assay.provenance import errors
 from assay.provenance.errors import AssayError, LimitError, MalformedError
 from assay.provenance.files.arena import Arena
 from assay.provenance.files.confinement import confine, own_stream
+from assay.provenance.files.loopback import Loopback
+from assay.provenance.files.questions import QUESTION, QUESTION_BYTES, Questions
 from assay.provenance.files.sandbox import LAYERS, Sandbox, SealError, missing_layers, seal
+from assay.provenance.files.stalled import StalledError, Watch
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.text import safe_text
 
@@ -92,12 +94,15 @@ def run(
     *,
     also: Sequence[BinaryIO] = (),
     writes: bool = False,
-    outward: bool = False,
+    questions: Questions | None = None,
+    loopback: Loopback | None = None,
 ) -> Answer:
     """Call ``function(stream)`` in a child and return its answer; blobs come back as memoryviews.
 
     The child holds ``stream``, the open files ``also``, and nothing else: no file can be opened and no module
-    imported there. ``writes`` lets it write to what it holds; ``outward`` lets it read files and use the network.
+    imported there. ``writes`` lets it write to what it holds, ``questions`` ask this process, ``loopback`` talk to
+    itself over TCP. A child that stops working before it has asked anything is started once more: beside threads it
+    may have inherited a lock that nobody can open there.
 
     ``function`` may be any callable, closures too: it is inherited, not sent. It sees its own stream on the
     same file, at its start; the caller's position is unchanged. An AssayError raised by it is raised here
@@ -112,20 +117,43 @@ def run(
             given = function(stream)
             header = json.loads(json.dumps(given.header))
             return Answer(header, tuple(memoryview(blob).cast("B") for blob in given.blobs))
-    arena = _new_arena(limits)
-    seal_off = partial(seal, _held(limits), outward=outward)
+    start = _Start(function, stream, limits, also, writes, questions, loopback)
+    deadline = time.monotonic() + limits.worker_seconds
+    try:
+        return _attempt(start, deadline, watched=True)
+    except StalledError:
+        return _attempt(start, deadline, watched=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a child is started with."""
+
+    function: Callable[[BinaryIO], Answer]
+    stream: BinaryIO
+    limits: Limits
+    also: Sequence[BinaryIO]
+    writes: bool
+    questions: Questions | None
+    loopback: Loopback | None
+
+
+def _attempt(start: _Start, deadline: float, *, watched: bool) -> Answer:
+    """Run one child; raises StalledError where it is ``watched`` and stopped working."""
+    arena = _new_arena(start.limits)
+    held = _held(start.limits)
     reader, writer = os.pipe()
     try:
         child = _fork()
         if child == 0:
-            _child(function, stream, limits, arena, writer, also, writes, seal_off)
+            _child(start, arena, writer, held)
     except BaseException:
         os.close(writer)
         os.close(reader)
         raise
     os.close(writer)
     try:
-        frame = _read_frame(reader, time.monotonic() + limits.worker_seconds, limits)
+        frame = _read_frame(reader, deadline, start, Watch(child) if watched else None)
     finally:
         os.close(reader)
         # The child has answered, or never will: it is dead before its answer is looked at.
@@ -133,7 +161,7 @@ def run(
             os.kill(child, signal.SIGKILL)
         status = _reap(child)
     if frame is None:
-        raise _obituary(status, limits)
+        raise _obituary(status, start.limits)
     return _answer(frame, arena.memory)
 
 
@@ -228,7 +256,7 @@ def _fork() -> int:
             _modules_seen = len(sys.modules)
             _calm_blas()
         # The warning is about children that go on as Python programs; this one decodes, answers and exits,
-        # and one that hangs on a lock it inherited meets the deadline.
+        # and one that hangs on a lock it inherited is started again.
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*multi-threaded.*fork")
         return os.fork()
 
@@ -243,30 +271,48 @@ def _reap(child: int) -> int:
             return 0
 
 
-def _read_frame(reader: int, deadline: float, limits: Limits) -> bytes | None:
-    """Return the header's bytes, or None where the child died first; raises LimitError at the deadline."""
+def _read_frame(reader: int, deadline: float, start: _Start, watch: Watch | None) -> bytes | None:
+    """Return the header's bytes, or None where the child died first; questions are answered on the way.
+
+    Raises LimitError at the deadline, StalledError as ``watch`` does.
+    """
     poll = select.poll()
     poll.register(reader, select.POLLIN)
+    questions = start.questions
     data = bytearray()
     wanted = 8
     while len(data) < wanted:
         left = deadline - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            raise LimitError(
-                f"took longer than the limit worker_seconds of {limits.worker_seconds:g} s",
-                hint="raise the limit if the file is known to be large",
-            )
+        if left <= 0:
+            raise _too_long(start.limits)
+        if not poll.poll(1000 * (min(left, watch.seconds) if watch else left)):
+            if watch:
+                watch.look()
+            continue
         piece = os.read(reader, min(wanted - len(data), 1 << 20))
         if not piece:
             return None
         data += piece
         if len(data) == 8:
-            if data[:4] != MAGIC:
-                raise MalformedError("its parser answered in no known form")
             wanted = 8 + int.from_bytes(data[4:8], "big")
-            if wanted > HEADER_BYTES:
-                raise LimitError(f"its parser answered {wanted} bytes of header, more than {HEADER_BYTES}")
+            asks = questions is not None and data[:4] == QUESTION
+            if not asks and data[:4] != MAGIC:
+                raise MalformedError("its parser answered in no known form")
+            limit = QUESTION_BYTES if asks else HEADER_BYTES
+            if wanted > limit:
+                raise LimitError(f"its parser answered {wanted} bytes of header, more than {limit}")
+        if len(data) == wanted and questions is not None and data[:4] == QUESTION:
+            watch = None  # who has asked is not started again
+            questions.reply(bytes(data[8:]), deadline)
+            data, wanted = bytearray(), 8
     return bytes(data[8:])
+
+
+def _too_long(limits: Limits) -> LimitError:
+    return LimitError(
+        f"took longer than the limit worker_seconds of {limits.worker_seconds:g} s",
+        hint="raise the limit if the file is known to be large",
+    )
 
 
 def _answer(frame: bytes, arena: mmap.mmap) -> Answer:
@@ -306,29 +352,24 @@ def _obituary(status: int, limits: Limits) -> AssayError:
 # ----------------------------------------------------------------------------------------------- the child
 
 
-def _child(
-    function: Callable[[BinaryIO], Answer],
-    stream: BinaryIO,
-    limits: Limits,
-    arena: Arena,
-    writer: int,
-    also: Sequence[BinaryIO],
-    writes: bool,
-    seal_off: Callable[[], None],
-) -> NoReturn:
+def _child(start: _Start, arena: Arena, writer: int, held: tuple[str, ...]) -> NoReturn:
     """Run in the child: nothing here may return, flush, or run the parent's exit handlers."""
     global _arena
     code = 1
     try:
         _arena = arena
         gc.disable()  # collecting the parent's garbage would close descriptor numbers that are ours now
-        own, keep = own_stream(stream)
-        others = {s.fileno() for s in also if not isinstance(s, io.BytesIO)}
-        confine(limits, {writer, *keep, *others}, limits.file_bytes if writes else 0)
+        limits = start.limits
+        own, keep = own_stream(start.stream)
+        others = {s.fileno() for s in start.also if not isinstance(s, io.BytesIO)}
+        if start.questions:
+            start.questions.begin(writer)
+            others.add(start.questions.descriptor)
+        confine(limits, {writer, *keep, *others}, limits.file_bytes if start.writes else 0)
         try:
-            seal_off()
+            seal(held, port=start.loopback.open() if start.loopback else None)
             with _as_assay_errors(limits):
-                frame = _pack(function(own), arena)
+                frame = _pack(start.function(own), arena)
         except (SealError, ImportError) as error:
             frame = _told(AssayError(f"was not read; the sandbox failed: {error}", hint=_REPORT))
         except AssayError as error:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from assay.provenance.errors import NetworkError, UsageError
-from assay.provenance.fetcher import Fetcher, is_public
+from assay.provenance.fetcher import Fetcher, is_own, is_public
 
 from .test_net import drip, peer, says
 
@@ -147,3 +147,26 @@ def test_other_urls_are_refused_before_a_name_is_looked_up(url):
     with pytest.raises(UsageError):
         fetcher(resolve=lambda *a: looked.append(a)).get(url, TYPES, signed=True)
     assert looked == []
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "10.1.2.3", "172.20.0.1", "192.168.7.7", "100.64.1.1", "::1", "fd12::1"]
+)
+def test_what_the_user_named_may_be_on_the_users_own_network(address):
+    assert is_own(address)
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "fe80::1", "fd00:ec2::254", "0.0.0.0", "::", "224.0.0.1", "240.0.0.1", "::ffff:169.254.169.254",
+     "192.0.2.1", "93.184.216.34", "fe80::1%lo", "localhost"],
+)  # fmt: skip
+def test_what_is_no_network_of_anybodys(address):
+    assert not is_own(address)
+
+
+def test_a_name_of_the_users_that_leads_to_a_cloud_s_keys_is_refused():
+    asked = fetcher(("169.254.169.254",), named_by_user=True)
+    with pytest.raises(NetworkError, match=r"169\.254\.169\.254"):
+        asked.get("http://tsa.example/", TYPES, signed=True)

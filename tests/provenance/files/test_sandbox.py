@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from assay.provenance.errors import AssayError, InputError, MalformedError
+from assay.provenance.files import loopback
+from assay.provenance.files.loopback import Loopback
 from assay.provenance.files.worker import Answer, run, sandbox
 from assay.provenance.limits import Limits
 
@@ -152,30 +154,46 @@ def test_a_module_that_was_not_loaded_is_our_fault_and_not_the_file_s():
     assert caught.value.exit_code == 5
 
 
-def test_an_outward_child_reads_and_talks_and_writes_nothing(tmp_path):
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_child_that_talks_to_itself_talks_to_nobody_else(tmp_path, monkeypatch, alone):
+    """In a network of its own, and where it can have none: there Landlock holds it to its own port."""
+    if not alone:
+        monkeypatch.setattr(loopback, "_own_network", lambda: False)
     (tmp_path / "there").write_bytes(b"x")
     here = attempts(tmp_path)
-    kinds = {
-        "open a file",
-        "open a local socket",
-        "make a file",
-        "make a folder",
-        "remove a file",
-        "start a program",
-    }
+    del here["connect"]
+    talk = Loopback()
+
+    def echo():
+        peer = talk.listener.accept()[0]
+        peer.sendall(peer.recv(10))
 
     def work(_):
-        names = (
-            "open a file",
-            "open a local socket",
-            "make a file",
-            "make a folder",
-            "remove a file",
-            "start a program",
-        )
-        return Answer({name: outcome(here[name]) for name in names})
+        thread = threading.Thread(target=echo)
+        thread.start()
+        with socket.create_connection(("127.0.0.1", talk.port), 5) as line:
+            line.sendall(b"hello")
+            heard = line.recv(10).decode()
+        thread.join()
+        tries = {
+            **here,
+            "another port": lambda: socket.create_connection(("127.0.0.1", port), 1),
+            "far away": lambda: socket.create_connection(("192.0.2.1", port), 1),
+            "UDP": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+            "IPv6": lambda: socket.socket(socket.AF_INET6, socket.SOCK_STREAM),
+            "listen again": lambda: socket.create_server(("127.0.0.1", 0)),
+        }
+        return Answer({"alone": talk.alone, "heard": heard, **{n: outcome(t) for n, t in tries.items()}})
 
-    found = run(work, BytesIO(), outward=True).header
-    assert set(found) == kinds
-    assert {name for name, how in found.items() if how == "done"} == {"open a file", "open a local socket"}
-    assert Path(tmp_path / "there").exists()
+    with socket.create_server(("127.0.0.1", 0)) as parents:
+        port = parents.getsockname()[1]
+        found = run(work, BytesIO(), loopback=talk).header
+        parents.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            parents.accept()
+    assert found.pop("heard") == "hello"
+    if alone and not found["alone"]:
+        pytest.skip("no network namespaces here")
+    assert found.pop("alone") is alone
+    assert set(found.values()) <= {"EPERM", "EACCES", "ENOSYS"}, found
+    assert [p.name for p in tmp_path.iterdir()] == ["there"]

@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay.provenance.errors import LimitError, MalformedError, UnsupportedError
+from assay.provenance.errors import AssayError, LimitError, MalformedError, UnsupportedError
+from assay.provenance.files import worker
+from assay.provenance.files.questions import QUESTION, Questions
+from assay.provenance.files.stalled import Watch
 from assay.provenance.files.worker import MAGIC, Answer, buffer, run
 from assay.provenance.limits import Limits
 
@@ -196,6 +199,9 @@ def test_nothing_of_the_parents_output_is_written_twice(capfd):
 BESIDE_BLAS = """
 import io, threading
 import numpy
+from assay.provenance.files import worker
+from assay.provenance.files.questions import QUESTION, Questions
+from assay.provenance.files.stalled import Watch
 from assay.provenance.files.worker import Answer, run
 matrix = numpy.random.rand(400, 400)
 def busy():
@@ -216,3 +222,98 @@ def test_a_fork_beside_busy_matrix_threads_does_not_hang():
         [sys.executable, "-c", BESIDE_BLAS], capture_output=True, timeout=90, check=False
     )
     assert finished.stdout.strip() == b"done", finished.stderr
+
+
+def test_a_child_that_inherited_a_lock_is_started_again():
+    """A thread holds the lock while the first child is forked; there nobody can open it."""
+    lock = threading.Lock()
+    lock.acquire()
+    threading.Timer(0.5, lock.release).start()
+
+    def work(_):
+        with lock:
+            return Answer({"pid": os.getpid()})
+
+    with pytest.MonkeyPatch.context() as patch:
+        tries = counted(patch, 0.3)
+        start = time.monotonic()
+        ask(work)
+    assert len(tries) == 2
+    assert time.monotonic() - start < 5
+
+
+def counted(patch, seconds):
+    """Count the children that are started, each watched so closely."""
+    tries = []
+    attempt = worker._attempt
+    patch.setattr(worker, "_attempt", lambda *a, **k: tries.append(1) or attempt(*a, **k))
+    patch.setattr(worker, "Watch", lambda child: Watch(child, seconds))
+    return tries
+
+
+def test_one_that_works_long_is_not_started_again_and_one_that_hangs_always_meets_the_deadline():
+    def spin(_):
+        end = time.monotonic() + 1.2
+        while time.monotonic() < end:
+            pass
+        return Answer({"pid": os.getpid()})
+
+    with pytest.MonkeyPatch.context() as patch:
+        tries = counted(patch, 0.2)
+        ask(spin)
+        assert len(tries) == 1
+        with pytest.raises(LimitError, match="worker_seconds"):
+            ask(lambda _: time.sleep(60), worker_seconds=1.5)
+        assert len(tries) == 3
+
+
+def questioned(work, answer, **limits):
+    questions = Questions(answer)
+    with contextlib.closing(questions):
+        return run(lambda _: work(questions.ask), BytesIO(), Limits(**limits), questions=questions)
+
+
+def test_a_child_may_ask_its_parent():
+    mine = os.getpid()
+
+    def work(question):
+        return Answer({"first": question(b"one").decode(), "second": len(question(b"two" * 50_000))})
+
+    answer = questioned(work, lambda q: f"{q[:3].decode()} {os.getpid() == mine}".encode())
+    assert answer.header == {"first": "one True", "second": 8}
+
+
+def refused(_):
+    raise UnsupportedError("not that", hint="ask otherwise")
+
+
+@pytest.mark.parametrize(
+    ("work", "answer", "error", "words"),
+    [
+        (lambda ask: ask(b"x"), refused, UnsupportedError, "not that"),
+        (lambda ask: ask(b"x"), lambda _: 1 / 0, AssayError, "division"),
+        (lambda ask: [ask(b"x") for _ in range(9)], lambda _: b"y", MalformedError, "more than 8"),
+        (lambda ask: ask(b"x" * (2 << 20)), lambda _: b"y", LimitError, "more than 1048576"),
+        (lambda ask: ask(b"x"), lambda _: bytes(50 << 10), LimitError, "more than 49152"),
+        (lambda ask: ask(b"x"), lambda _: time.sleep(5), LimitError, "until its time was up"),
+    ],
+    ids=["refused", "broken", "often", "long", "much", "late"],
+)
+def test_questions_have_limits_and_their_errors_are_the_parents(work, answer, error, words):
+    with pytest.raises(error, match=words):
+        questioned(work, answer, worker_seconds=2)
+
+
+def test_a_child_that_does_not_listen_stops_nobody():
+    """It asks and asks; the replies that it leaves lying fill the pipe, and nobody waits for it."""
+
+    def work(question):
+        writer = question.__self__._out
+        for _ in range(8):
+            os.write(writer, QUESTION + (1).to_bytes(4, "big") + b"x")
+        time.sleep(30)
+
+    start = time.monotonic()
+    with pytest.raises(MalformedError, match="not listen"):
+        questioned(work, lambda _: bytes(40 << 10))
+    assert time.monotonic() - start < 5
