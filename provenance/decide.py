@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from assay.provenance.asset import Asset
+from assay.provenance.blocks import BlockCalibration, shipped
 from assay.provenance.claim import AI_SOURCE_TYPES, CAPTURE_SOURCE_TYPES
 from assay.provenance.evidence import TOLD_BY, Conflict, Evidence, Fact, Status
 from assay.provenance.files.sandbox import NO_SANDBOX, Sandbox
@@ -20,6 +21,7 @@ from assay.provenance.policy import Policy
 from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Origin, Report, Score, Verdict, manifest_of, recovered_of
 from assay.provenance.text import safe_text
+from assay.provenance.weighing import weigh
 
 # ENFSI guideline for evaluative reporting (2015), verbal scale, by |log10 LR|; below LEANS, a ratio of 2, it is silent.
 _BANDS = ((1.0, "weak"), (2.0, "moderate"), (3.0, "moderately strong"), (4.0, "strong"))
@@ -34,8 +36,12 @@ def decide(
     trust: Sequence[Mapping[str, object]] = (),
     engines: Mapping[str, str] | None = None,
     sandbox: Sandbox = NO_SANDBOX,
+    blocks: BlockCalibration | None = None,
 ) -> Report:
-    """Weigh all evidence about one file under a policy and return the report."""
+    """Weigh all evidence about one file under a policy and return the report.
+
+    ``blocks`` says how blocks of evidence are joined, as shipped unless given.
+    """
     evidence = tuple(sorted(seen, key=lambda e: (_rank(e.check, policy), e.check)))
     facts = _facts(evidence)
     conflicts = _conflicts(evidence)
@@ -56,7 +62,7 @@ def decide(
         conflicts=conflicts,
         manifest=manifest,
         recovered=recovered,
-        score=_score(evidence, policy),
+        score=_score(evidence, policy, blocks or shipped()),
         without=_without(evidence),
         policy=policy.id,
         trust=tuple(dict(t) for t in trust),
@@ -189,20 +195,18 @@ def _origin(manifest: Manifest, recovered: Recovered | None) -> Origin:
     return Origin()
 
 
-def _score(evidence: Sequence[Evidence], policy: Policy) -> Score | None:
-    weighing = [e for e in _heard(evidence) if e.llr is not None]
-    if not weighing:
+def _score(evidence: Sequence[Evidence], policy: Policy, calibration: BlockCalibration) -> Score | None:
+    decided = settled(evidence)
+    weight = weigh(evidence, policy.llr_cap, calibration, decided=decided)
+    if weight is None:
         return None
-    cap = policy.llr_cap
-    total = max(-cap, min(cap, sum(max(-cap, min(cap, e.llr or 0.0)) for e in weighing)))
+    total, most = weight.log10_lr, weight.bound
     ratio = 10.0**total
     strength = next((word for bound, word in _BANDS if abs(total) < bound), "very strong")
     direction = "that a camera took it" if total > 0 else "that it is generated"
     band = f"{strength} support {direction}" if abs(total) >= LEANS else "no support either way"
-    calibrations = [dict(e.details["calibration"]) for e in weighing if "calibration" in e.details]
+    calibrations = [dict(b.calibration) for b in weight.blocks if b.calibration]
     alarms = [c["false_alarms_per_1000"] for c in calibrations if "false_alarms_per_1000" in c]
-    # What each witness can carry at most: its calibration's own bound, or the policy's.
-    most = min(cap, sum(min(cap, e.details.get("calibration", {}).get("bound", cap)) for e in weighing))
     return Score(
         value=round(ratio / (1 + ratio), 6),
         log10_lr=round(total, 3),
@@ -210,6 +214,7 @@ def _score(evidence: Sequence[Evidence], policy: Policy) -> Score | None:
         band=band,
         false_alarms_per_1000=max(alarms) if alarms else None,
         calibration=calibrations[0] if calibrations else {},
+        blocks=weight.blocks,
     )
 
 
@@ -298,7 +303,7 @@ def _recovered_sentence(recovered: Recovered | None, origin: Origin, policy: Pol
     if comparison.changed > policy.changed_area:
         return (
             f"The original of this picture is {where}{signer}{laid}, and this copy differs from it in "
-            f"{_regions(len(comparison.regions))}, {comparison.changed:.0%} of the picture."
+            f"{_regions(len(comparison.regions))}, {round(comparison.changed * 100)} % of the picture."
         )
     return (
         f"The original of this picture is {where}{signer}{laid}; no region of this copy was found to differ."
