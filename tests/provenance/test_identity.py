@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import re
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 
+from assay.provenance.credentials.identities import judge_identities
 from assay.provenance.errors import CredentialError
 from assay.provenance.identity import AGGREGATION, PROVES, X509, Identity, IdentityStatus, Verified
 from assay.provenance.inspection import inspect
@@ -332,3 +337,79 @@ def test_around_credentials_that_do_not_hold_no_identity_is_listed():
         manifest(ManifestState.TRUSTED, identities=(listed,), uncovered=((1, 2),)).stated[0].status
         is UNCHECKED
     )
+
+
+# -------------------------------------------------------------------------- credentials of issuers, as answered
+
+ANSWERS = json.loads(Path(__file__).with_name("ica.json").read_text("utf-8"))["answers"]
+LISTS = {"assay:cawg:c": "issuers"}
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "codes"),
+    [
+        ("success", LISTED, ()),
+        ("valid_time_stamp", LISTED, ()),
+        ("success-unlisted", UNLISTED, ("cawg.ica.untrusted_issuer",)),
+        ("adobe_connected_identities", UNCHECKED, ("cawg.ica.did_unavailable",)),
+        ("invalid_sig_type", UNCHECKED, ("cawg.identity.sig_type.unknown",)),
+        ("signature_mismatch", BROKEN, ("cawg.ica.signature_mismatch",)),
+        ("signer_payload_mismatch", BROKEN, ("cawg.ica.signer_payload.mismatch",)),
+        ("valid_until_in_past", BROKEN, ("cawg.ica.valid_until.invalid",)),
+        ("unsupported_did_method", BROKEN, ("cawg.ica.invalid_issuer",)),
+        ("invalid_vc", BROKEN, ("cawg.ica.invalid_verifiable_credential",)),
+        ("malformed_cbor", BROKEN, ()),
+    ],
+)
+def test_credentials_of_issuers(name, status, codes):
+    """Such a credential is bound to content that the engine alone can name, so these are answers of its own files."""
+    (found,) = judge_identities(ANSWERS[name], b"", LISTS)
+    assert (found.status, found.codes) == (status, codes)
+    assert found.list == ("issuers" if status is LISTED else "")
+
+
+def test_an_issuer_is_believed_for_what_it_says_and_no_more():
+    (found,) = judge_identities(ANSWERS["success"], b"", LISTS)
+    assert found.issuer.startswith("did:jwk:")
+    assert [v.kind for v in found.verified] == [
+        "cawg.document_verification", "cawg.affiliation", "cawg.social_media", "cawg.crypto_wallet",
+    ]  # fmt: skip
+    social = found.verified[2]
+    assert (social.name, social.username, social.provider) == (
+        "Silly Cats 929",
+        "username",
+        "Example Social Network",
+    )
+    assert (social.uri, social.verified_at[:10]) == (
+        "https://example-social-network.com/username",
+        "2024-05-27",
+    )
+    assert re.match(
+        "The issuer “did:jwk:.*”, which is on your list of identities “issuers”, says that it ", found.says
+    )
+    assert judge_identities(ANSWERS["success"], b"", {})[0].status is UNCHECKED
+
+
+def test_identities_are_read_in_bounds():
+    answer = copy.deepcopy(ANSWERS["success"])
+    credential = answer["read"]["cawg.identity"]
+    credential["verifiedIdentities"] = [{"type": "x" * 9999, "name": ["x"], "provider": "x"}, 7, None] * 100
+    credential["c2paAsset"]["referenced_assertions"] = [
+        {"url": "self#jumbf=c2pa.assertions/" + "x" * 9999}
+    ] * 500
+    credential["validFrom"] = {"x": 1}
+    (found,) = judge_identities(answer, b"", LISTS)
+    assert (len(found.verified), len(found.references), found.valid_from) == (32, 64, "")
+    assert max(len(v.kind) for v in found.verified) == 300
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 7, "x", [], [[]], {"signer_payload": 7}, {"signer_payload": {"sig_type": []}}]
+)
+def test_what_is_no_identity_is_broken_and_no_fault_of_ours(odd):
+    for part in ("stated", "read"):
+        answer = copy.deepcopy(ANSWERS["success"])
+        answer[part]["cawg.identity"] = odd
+        (found,) = judge_identities(answer, b"", LISTS)
+        assert found.status is not LISTED
+        assert found.says
