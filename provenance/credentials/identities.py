@@ -27,8 +27,14 @@ TEXT_CHARS = 300
 LABEL = "cawg.identity"
 _LIST = re.compile(r"\[(assay:cawg:[a-z0-9._-]+)\]")
 _UNTRUSTED = frozenset({"cawg.x509.credential.untrusted", "cawg.ica.untrusted_issuer"})
+# An expired certificate is no broken signature; the engine takes no time-stamp of an identity (measured).
 _UNCHECKED = frozenset(
-    {"cawg.ica.did_unavailable", "cawg.identity.sig_type.unknown", "cawg.x509.algorithm.unsupported"}
+    {
+        "cawg.ica.did_unavailable",
+        "cawg.identity.sig_type.unknown",
+        "cawg.x509.algorithm.unsupported",
+        "cawg.x509.signature.outside_validity",
+    }
 )
 _TRUSTED = {X509: "cawg.x509.credential.trusted", AGGREGATION: "cawg.ica.credential_valid"}
 _HOLDS = {X509: "cawg.x509.signature.validated", AGGREGATION: "cawg.ica."}

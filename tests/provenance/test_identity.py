@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import json
 import re
+import time
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -199,6 +201,21 @@ def test_a_certificate_for_time_stamps_states_no_listed_identity(desk, studio, g
     report = desk.verify(desk.file(data), checks=CHECKS)
     assert only(report).status is not LISTED
     assert report.verdict == "source-confirmed"
+
+
+def test_an_expired_certificate_is_neither_believed_nor_called_broken(desk, studio, guild, jpeg):
+    trust(desk, guild)
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=4)
+    old = person("Guild", until, issuer=guild, until=dt.timedelta(0))
+    paths = [
+        desk.file(sign_with_identity(jpeg, "image/jpeg", studio.agency, old, SAID, tsa=tsa))
+        for tsa in (None, studio.tsa.url, studio.rogue_tsa.url)
+    ]
+    time.sleep(max(0, (until - dt.datetime.now(dt.UTC)).total_seconds()) + 1)
+    for path in paths:
+        report = desk.verify(path, checks=("manifest",))
+        assert (report.verdict, only(report).status) == ("source-confirmed", UNCHECKED)
+        assert "no trusted time proves" in only(report).says
 
 
 def test_the_deny_list_counts_for_identities_and_for_them_alone(desk, guild, reporter, stated):
