@@ -2,10 +2,13 @@
 
     python bench/fuzz.py --rounds 100000 --seed 7
     python bench/fuzz.py --manifests 600
+    python bench/fuzz.py --strings --corpus $ASSAY_CORPUS
 
 An input that raises anything but an AssayError, or takes more than two seconds, is written to tests/fuzz/seeds/TARGET/
 and tried in every run of the tests from then on. With --manifests, signed files whose boxes were damaged go through
-`verify` for so many seconds of processor time, and tests/fuzz/manifests.py judges what came of each.
+`verify` for so many seconds of processor time, and tests/fuzz/manifests.py judges what came of each. With --strings,
+every hostile string (with --corpus, those of c2pa-attacks too) is signed into every field of credentials, and what
+`verify` and `inspect` print of it is looked at.
 """
 
 from __future__ import annotations
@@ -86,6 +89,40 @@ def damage(seconds: float, seed: int) -> int:
     return findings
 
 
+def hostile(corpus: Path | None) -> int:
+    """Sign every string into every field and read the answers; print a line a field, return the findings."""
+    from tests.cli.conftest import Terminal
+    from tests.fuzz.strings import lists, signed, told
+    from tests.studio import Studio
+
+    files: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    findings, strings = 0, lists(corpus)
+    with tempfile.TemporaryDirectory() as folder:
+        studio = Studio(Path(folder))
+        for text in strings:
+            desk = studio.desk()
+            terminal = Terminal(desk.folder, desk.workspace.home)
+            for field, made in signed(desk, text):
+                if isinstance(made, str):
+                    refused[field] += 1
+                    continue
+                files[field] += 1
+                try:
+                    found = told(terminal, made, text)
+                except AssertionError as error:
+                    found = [str(error)[:300]]
+                findings += bool(found)
+                for what in found:
+                    print(f"{field}: {text[:60]!r}: {what}", file=sys.stderr)
+            desk.close()
+        studio.close()
+    for field in sorted(files.keys() | refused.keys()):
+        print(f"  {field:24} {files[field]:4} signed and read, {refused[field]:4} refused by the engine")
+    print(f"{len(strings)} strings, {files.total()} files, {findings} findings")
+    return findings
+
+
 def main() -> None:
     """Print a line a target: inputs, how many were read, harms, inputs a second."""
     parser = argparse.ArgumentParser(description="Fuzz the parsers.")
@@ -93,7 +130,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="one target")
     parser.add_argument("--manifests", type=float, help="damage signed files for so many seconds instead")
+    parser.add_argument(
+        "--strings", action="store_true", help="sign hostile strings into every field instead"
+    )
+    parser.add_argument("--corpus", type=Path, help="the folder of other people's files, for their strings")
     options = parser.parse_args()
+    if options.strings:
+        raise SystemExit(1 if hostile(options.corpus) else 0)
     if options.manifests:
         raise SystemExit(1 if damage(options.manifests, options.seed) else 0)
     harmed = 0
