@@ -130,6 +130,7 @@ def sign(source: Path, target: Path, claim: Claim, setup: Signing) -> Signed:
         # 5, 6, 7. claim, with what leads back to it; manifest over the final bytes; read back or stop
         _look(subject, draft, setup)
         done = _sign(subject, draft, claim, setup, signed)
+        subject.settle()
         digest = Digest.of_file(signed)
         receipt = None
         if beside:

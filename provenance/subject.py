@@ -8,27 +8,33 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from assay.provenance.asset import Asset
+from assay.provenance.asset import Asset, Digest
 from assay.provenance.errors import AssayError, InputError, UnsupportedError
+from assay.provenance.files.film import film
 from assay.provenance.files.picture import decode_isolated
-from assay.provenance.files.sniff import open_asset, open_regular
+from assay.provenance.files.reel import Reel, probe
+from assay.provenance.files.sniff import open_asset, open_regular, written_at
+from assay.provenance.files.sound import sound
 from assay.provenance.files.worker import Answer, Job, run_together
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
-from assay.provenance.media import Kind, Picture
+from assay.provenance.media import Kind, Media, Picture
 
 
 class Subject:
     """A file as found, with its one canonical decode made on first use.
 
-    What is hashed is what is decoded: every reader uses the same open stream (``files.sniff.open_asset``). Close it,
-    or use ``with``.
+    What is hashed is what is decoded: every reader uses the same open stream (``files.sniff.open_asset``). Where that
+    is no private copy, the end of ``with`` looks whether somebody wrote to it (``settle``). Close it, or use ``with``.
     """
 
     def __init__(self, asset: Asset, stream: BinaryIO, limits: Limits) -> None:
         self.asset = asset
         self.limits = limits
         self._stream = stream
+        self._written_at = written_at(stream)
+        self._settled = False
         self._picture: Picture | AssayError | None = None
+        self._reel: Reel | AssayError | None = None
         self._answers: dict[str, Answer | AssayError] = {}
 
     @classmethod
@@ -40,17 +46,34 @@ class Subject:
     @property
     def stream(self) -> BinaryIO:
         """The open file, at its start."""
+        self._settled = False
         self._stream.seek(0)
         return self._stream
 
     def reopen(self) -> BinaryIO:
         """Open the same bytes with a position of their own; raises InputError where another file took their place."""
+        self._settled = False
         same = Path(f"/proc/self/fd/{self._stream.fileno()}")
         stream = open_regular(same if same.exists() else self.asset.path)
         if not os.path.sameopenfile(stream.fileno(), self._stream.fileno()):
             stream.close()
             raise InputError("was replaced while it was being read", hint="try again", path=self.asset.path)
         return stream
+
+    def settle(self) -> None:
+        """Hash a file that was read where it lies once more; raises InputError where it was changed meanwhile.
+
+        A time of change that is another tells of one that was undone. Nothing is done for a private copy, nor where
+        nothing was read since the last time.
+        """
+        if self._settled or self._written_at is None:
+            return
+        if written_at(self._stream) != self._written_at or Digest.of_file(self._stream) != self.asset.digest:
+            raise InputError(
+                "was changed or moved while it was being read, so that what was hashed may not be what was examined",
+                hint="copy it to where nobody writes to it, and run it again", path=self.asset.path,
+            )  # fmt: skip
+        self._settled = True
 
     def parse(self, jobs: Mapping[str, Job]) -> None:
         """Run the parsers of several checks in one child and keep their answers; see ``answer``."""
@@ -81,6 +104,37 @@ class Subject:
             raise self._picture
         return self._picture
 
+    def reel(self) -> Reel:
+        """Say what a film or sound holds; raises UnsupportedError for other media, MalformedError, LimitError."""
+        if self._reel is None:
+            if self.asset.kind not in (Kind.VIDEO, Kind.AUDIO):
+                self._reel = UnsupportedError(
+                    f"{self.asset.media_type} is neither a film nor a sound", path=self.asset.path
+                )
+            else:
+                try:
+                    self._reel = probe(self.stream, self.asset.media_type, self.limits)
+                except AssayError as error:
+                    self._reel = error
+        if isinstance(self._reel, AssayError):
+            raise self._reel
+        return self._reel
+
+    def media(self) -> Media:
+        """Return the samples: a picture's, a film's frames, or a sound; they are read while the file is open.
+
+        What is called a film but holds sound alone is a sound. Raises what ``picture`` and ``reel`` raise; passes over
+        a film or a sound raise MalformedError and LimitError.
+        """
+        if self.asset.kind is Kind.IMAGE:
+            return self.picture().media
+        reel = self.reel()
+        return film(self.stream, reel, self.limits) if reel.pictures else self.voices()
+
+    def voices(self) -> Media:
+        """Return the sound of a film or a sound; raises UnsupportedError where there is none."""
+        return sound(self.stream, self.reel(), self.limits)
+
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
@@ -91,4 +145,8 @@ class Subject:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            if kind is None:
+                self.settle()
+        finally:
+            self.close()

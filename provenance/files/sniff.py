@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -19,7 +20,7 @@ from assay.provenance.text import safe_text
 HEAD_BYTES = 64 * 1024
 """How much of a file's start is looked at; brands, IFDs and XML prologues lie well inside."""
 
-_ADD_SEALS, _ALL_SEALS = 1033, 0b1111
+_ADD_SEALS, _GET_SEALS, _ALL_SEALS = 1033, 1034, 0b1111
 UNKNOWN = "application/octet-stream"
 
 _MAX_BRANDS = 64
@@ -116,7 +117,7 @@ def open_asset(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[Asset
 
     Size is checked on the open descriptor before a byte is read. What is hashed is what every reader gets: a sealed
     copy in memory of a file up to ``limits.copied_bytes``, which nobody can write to any more; of a larger one the
-    same descriptor, through which a change made in place is seen.
+    same descriptor, through which a change made in place is seen: ``written_at`` then tells of it.
     A link that the user names is followed; anything but a regular file is refused without waiting.
 
     Raises InputError (missing, unreadable, not a regular file), MalformedError (empty), LimitError
@@ -196,6 +197,24 @@ def _private(stream: BinaryIO, size: int, limits: Limits) -> BinaryIO:
         copy.close()
     stream.close()
     return sealed
+
+
+def written_at(stream: BinaryIO) -> tuple[int, int, int] | None:
+    """Return size and times of the last change, in nanoseconds, of an open file; None for a copy that is sealed.
+
+    What others wrote through mapped memory is brought to disk first, so that the next such change has a time too.
+    """
+    descriptor = stream.fileno()
+    if sys.platform == "linux":
+        import fcntl  # not everywhere
+
+        with contextlib.suppress(OSError):  # no such memory
+            if fcntl.fcntl(descriptor, _GET_SEALS) == _ALL_SEALS:
+                return None
+    with contextlib.suppress(OSError):
+        os.fsync(descriptor)
+    found = os.fstat(descriptor)
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _magic(head: bytes) -> tuple[Kind, str] | None:

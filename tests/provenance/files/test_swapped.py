@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import mmap
 import os
 import threading
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assay.provenance.errors import AssayError
+from assay.provenance import sign as sign_line
+from assay.provenance.claim import Claim
+from assay.provenance.errors import AssayError, InputError
 from assay.provenance.limits import Limits
 from assay.provenance.subject import Subject
 
@@ -87,3 +90,76 @@ def test_the_copy_is_sealed_and_a_file_over_the_limit_is_read_where_it_lies(tmp_
         assert os.path.samestat(os.fstat(subject.stream.fileno()), path.stat())
         assert (subject.picture().pixels == 255).all()
         assert subject.asset.digest.hex in COLOURS
+
+
+IN_PLACE = Limits(copied_bytes=100)
+
+
+def by_mapping(path, data):
+    """Through memory that was mapped, and written to, before the file was opened here."""
+    MAPPED[0][:] = data
+
+
+MAPPED = []
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(BLACK)
+    with path.open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as memory:
+        memory[:] = BLACK  # these pages need no leave any more
+        MAPPED.append(memory)
+        yield path
+        MAPPED.clear()
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["changed", "changed and changed back"])
+@pytest.mark.parametrize("change", [in_place, by_mapping])
+def test_a_large_file_changed_in_place_while_it_is_examined_is_no_report(mapped, change, back):
+    """Without a private copy the digest and the picture may be of different bytes: that is never said."""
+
+    def examined():
+        with Subject.open(mapped, IN_PLACE) as subject:
+            change(mapped, WHITE)
+            assert (subject.picture().pixels == 255).all()
+            assert COLOURS[subject.asset.digest.hex] == 0
+            if back:
+                change(mapped, BLACK)
+                os.utime(mapped, ns=(0, subject._written_at[1]))
+
+    with pytest.raises(InputError, match="changed or moved while") as caught:
+        examined()
+    assert caught.value.exit_code == 4
+
+
+def test_a_large_file_that_nobody_touches_is_hashed_twice_and_its_errors_are_its_own(tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(BLACK)
+    with Subject.open(path, IN_PLACE) as subject:
+        assert (subject.picture().pixels == 0).all()
+
+    def failing():
+        with Subject.open(path, IN_PLACE):
+            in_place(path, WHITE)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing()
+
+
+def test_a_large_file_changed_while_it_is_signed_is_not_signed(desk, monkeypatch):
+    source, target = desk.picture(), desk.path()
+    desk.workspace.limits = IN_PLACE
+    signing = sign_line._sign
+
+    def meanwhile(*arguments):
+        source.write_bytes(source.read_bytes())
+        return signing(*arguments)
+
+    monkeypatch.setattr(sign_line, "_sign", meanwhile)
+    size = desk.workspace.log.size
+    with pytest.raises(InputError, match="changed or moved while"):
+        desk.workspace.sign_file(source, target, Claim(source_type="digitalCapture"))
+    assert not target.exists()
+    assert desk.workspace.log.size == size
