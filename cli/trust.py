@@ -151,7 +151,9 @@ def line(entry: TrustList) -> str:
         )
         if on
     )
-    members = "{} logs, {} witnesses" if entry.kind == "log" else "{} authorities, {} certificates"
+    members = {"log": "{} logs, {} witnesses", "cawg": "{} authorities, {} certificates and issuers"}.get(
+        entry.kind, "{} authorities, {} certificates"
+    )
     return (
         f"{entry.kind:6} {entry.name}{marks}  {entry.date}  sha256:{entry.sha256[:16]}  "
         f"{members.format(entry.anchors, entry.end_entities)}  {safe_text(entry.source, 200)}"
