@@ -21,7 +21,7 @@ from assay.provenance.text import safe_text
 if TYPE_CHECKING:
     from assay.provenance.fetcher import Fetcher
 
-REQUEST_BYTES = 4096
+REQUEST_BYTES = 512
 """Longest request for a time-stamp: it holds one digest."""
 _STAMP, _SIGN = b"T", b"S"
 _QUERY, _REPLY = "application/timestamp-query", "application/timestamp-reply"
@@ -47,17 +47,17 @@ def time_stamp(url: str, request: bytes, fetcher: Fetcher | None = None) -> byte
 
 
 def desk(signer: Signer, stamp: Callable[[bytes], bytes] | None) -> Questions:
-    """Return what answers a signing child: one signature by ``signer``, and time-stamps by ``stamp``."""
-    signatures = 0
+    """Return what answers a signing child: one signature by ``signer``, and one time-stamp by ``stamp``."""
+    given: set[bytes] = set()
 
     def answer(question: bytes) -> bytes:
-        nonlocal signatures
         kind, message = question[:1], question[1:]
-        if kind == _STAMP and stamp and len(message) <= REQUEST_BYTES:
-            return stamp(message)
-        if kind == _SIGN and not signatures:
-            signatures += 1
-            return _signed(signer, message)
+        if kind not in given:
+            given.add(kind)
+            if kind == _STAMP and stamp and len(message) <= REQUEST_BYTES:
+                return stamp(message)
+            if kind == _SIGN:
+                return _signed(signer, message)
         raise MalformedError("made its signing ask for what it may not have")
 
     return Questions(answer)

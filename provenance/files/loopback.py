@@ -1,6 +1,6 @@
 """A child that talks to itself over TCP, and to nobody else.
 
-The C2PA engine asks a time-stamp authority over HTTP by itself and offers no other way (c2pa-rs 0.9x: the resolver
+The C2PA engine asks a time-stamp authority over HTTP by itself and offers no other way (c2pa-rs 0.91: the resolver
 that its interface can be given is not asked for time-stamps). So the child that signs has a listener of its own on
 loopback, and the engine talks to that. The child gets a network of its own where the kernel lets it have one, so that
 there is nobody else; elsewhere Landlock (from its version 4) holds it to the listener's port, which is no rule about

@@ -156,3 +156,7 @@ def test_a_child_that_was_taken_over_gets_one_signature_and_no_time_stamp_that_n
                 questions.ask(question)
     with closing(answering(signer, lambda request: request)) as questions, pytest.raises(MalformedError):
         questions.ask(b"T" + bytes(outside.REQUEST_BYTES + 1))
+    with closing(answering(signer, lambda request: request)) as questions:
+        assert questions.ask(b"T" + b"request") == b"request"
+        with pytest.raises(MalformedError):
+            questions.ask(b"T" + b"request")
