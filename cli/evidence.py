@@ -36,17 +36,28 @@ class Recorder:
 
 
 def write_evidence(
-    path: Path, report: Report, workspace: Workspace, recorder: Recorder, checks: Sequence[str] | None
+    path: Path,
+    report: Report,
+    workspace: Workspace,
+    recorder: Recorder,
+    checks: Sequence[str] | None,
+    policy: str | None = None,
 ) -> None:
-    """Write a report and all that it rests on; ``checks`` are those that were asked for, None for all."""
+    """Write a report and all that it rests on.
+
+    ``checks`` are those that were asked for, None for all; ``policy`` the policy that was, None for the workspace's.
+    """
     from assay.provenance.dossier import Dossier, write_dossier
     from assay.provenance.files.atomic import atomic_output
     from assay.provenance.furnish import TRUST
     from assay.provenance.page import page
+    from assay.provenance.policy import policy_bytes
     from assay.provenance.sign import VERSION
+    from assay.provenance.testimony import explanations_in, readings_in
 
     html = page([(report, workspace.preview(report))], title="Assay report").encode()
     settings = workspace.settings
+    models = _own_models(workspace)
     replay: dict[str, Any] = {
         "time": report.time,
         "checks": None if checks is None else list(checks),
@@ -58,19 +69,31 @@ def write_evidence(
         "origin": recorder.log.log.origin,
         "ledger": recorder.log.memory,
         "anchors": recorder.keeper.memory if recorder.keeper else None,
-        "keyed": bool(settings.mark_keys),
+        "marks": readings_in(report.evidence) if settings.mark_keys else None,
+        "detectors": explanations_in(report.evidence) if models else None,
     }
     given = Dossier(
         report=report,
         html=html,
         replay=replay,
+        policy=policy_bytes(policy or settings.policy),
         trust=workspace.home / TRUST,
         vkey=recorder.log.log.vkey,
         software=f"Assay/{VERSION}",
         ledger=_proofs(workspace, recorder),
+        models=models,
     )
     with atomic_output(path, overwrite=True) as stream:
         write_dossier(stream, given)
+
+
+def _own_models(workspace: Workspace) -> dict[str, bytes]:
+    """Return the cards and the panel of a workspace's own detectors, by file name; {} where it has none."""
+    from assay.detect.card import MAX_CARD_BYTES
+    from assay.detect.store import FOLDER, read_file
+
+    folder = workspace.home / FOLDER
+    return {path.name: read_file(path, MAX_CARD_BYTES) for path in sorted(folder.glob("*.json"))}
 
 
 def _proofs(workspace: Workspace, recorder: Recorder) -> dict[str, bytes]:
@@ -135,6 +158,7 @@ def check_evidence(path: Path) -> tuple[list[Layer], list[str]]:
         layers = [Layer("files", "ok", f"{count} files, as the manifests list them")]
         replay = read_replay(folder)
         layers.append(_ledger(folder, replay))
+        layers += _recorded(folder, replay)
         layer, differ = _report(folder, Path(name) / "home", replay)
         return [*layers, layer], differ
 
@@ -154,6 +178,32 @@ def _ledger(folder: Path, replay: dict[str, Any]) -> Layer:
     return Layer("ledger", "ok", f"{len(receipts)} receipts verify with the key that came along")
 
 
+def _recorded(folder: Path, replay: dict[str, Any]) -> list[Layer]:
+    """Return a layer for what cannot be made again here and is taken as it was recorded."""
+    layers = []
+    if replay["marks"] is not None:
+        says = "read with secret keys, which are not in here: what was read with them is taken as recorded"
+        layers.append(Layer("marks", "not checked", says))
+    if replay["detectors"] is not None:
+        says = f"not in here, what they said is taken as recorded: {_weights(folder)}"
+        layers.append(Layer("models", "not checked", says))
+    return layers
+
+
+def _weights(folder: Path) -> str:
+    """Return the names of the models that a bundle holds cards of, with the digests of their weights."""
+    from assay.detect.card import Card
+    from assay.provenance.errors import InputError
+
+    names = []
+    for path in sorted((folder / "data/models").glob("*.json")):
+        try:
+            names.append(f"{path.stem} (weights sha256:{Card.from_bytes(path.read_bytes()).weights.sha256})")
+        except InputError:  # the panel, or what an older program wrote
+            names.append(path.stem)
+    return ", ".join(names) or "models without a card"
+
+
 def _report(folder: Path, home: Path, replay: dict[str, Any]) -> tuple[Layer, list[str]]:
     from assay.provenance.canonical import load_json
     from assay.provenance.dossier import differences, report_bytes
@@ -170,8 +220,7 @@ def _report(folder: Path, home: Path, replay: dict[str, Any]) -> tuple[Layer, li
     if all(place.partition(".")[0] in CONDITIONS for place in differ):
         words = "the same result, made by other versions or under other conditions"
         return Layer("report", "not checked", words), differ
-    keyed = "; marks were looked for under keys that are not in here" if replay.get("keyed") else ""
-    return Layer("report", "failed", f"made again, it differs in {len(differ)} places{keyed}"), differ
+    return Layer("report", "failed", f"made again, it differs in {len(differ)} places"), differ
 
 
 def _make_again(folder: Path, home: Path, replay: dict[str, Any]) -> Report:
@@ -188,7 +237,6 @@ def _make_again(folder: Path, home: Path, replay: dict[str, Any]) -> Report:
     from assay.provenance.protocols import Log
     from assay.provenance.replay import ReplayedKeeper, ReplayedLog
     from assay.provenance.settings import Settings
-    from assay.provenance.workspace import Workspace
 
     key = (folder / "data/ledger/keys").read_text("ascii", "replace").strip()
     home.mkdir()
@@ -204,12 +252,12 @@ def _make_again(folder: Path, home: Path, replay: dict[str, Any]) -> Report:
             chain="",
             read_marks=tuple(map(str, named["read_marks"])),
             detectors=tuple(map(str, named["detectors"])),
-            policy=named["policy"],
+            policy=str(folder / "data/policy.toml"),
         )
         checks = None if replay["checks"] is None else tuple(map(str, replay["checks"]))
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedError("its replay.json cannot be read") from error
-    workspace = Workspace(home, settings, now=lambda: now)
+    workspace = _replaying(replay)(home, settings, now=lambda: now)
     log = ReplayedLog(
         replay["origin"],
         replay["ledger"],
@@ -222,3 +270,25 @@ def _make_again(folder: Path, home: Path, replay: dict[str, Any]) -> Report:
     workspace.keeper = None if anchors is None else cast(Keeper, ReplayedKeeper(anchors))
     report = workspace.verify(folder / f"data/asset.{replay['suffix']}", checks=checks)
     return replace(report, asset=replace(report.asset, path=Path(replay["path"])))
+
+
+def _replaying(replay: dict[str, Any]) -> type[Workspace]:
+    """Return a workspace whose own keys' readings, and own models' opinions, are those that were recorded."""
+    from assay.provenance.protocols import Detector, Watermark
+    from assay.provenance.testimony import RecordedDetector, RecordedReader
+    from assay.provenance.workspace import Workspace
+
+    marks, detectors = replay["marks"], replay["detectors"]
+
+    class Replaying(Workspace):
+        def mark_readers(self) -> list[Watermark]:
+            if marks is None:
+                return super().mark_readers()
+            return [RecordedReader(record) for record in marks]
+
+        def detector(self, name: str) -> Detector:
+            if detectors is None or name not in detectors:
+                return super().detector(name)
+            return RecordedDetector(name, detectors[name])
+
+    return Replaying

@@ -119,7 +119,7 @@ def verify(
         ((_, answer),) = kept
         if isinstance(answer, AssayError):
             raise answer
-        write_evidence(report_path, answer, workspace, recorder, asked.checks)
+        write_evidence(report_path, answer, workspace, recorder, asked.checks, asked.policy)
     elif report_path:
         write_report(report_path, kept, workspace, failing)
     if report_path:

@@ -23,7 +23,7 @@ from assay.provenance.report import Report
 from assay.provenance.text import safe_text
 
 BASE = "evidence"
-REPLAY_TYPE = "assay.replay/v1"
+REPLAY_TYPE = "assay.replay/v2"
 MAX_MEMBERS = 50_000
 """Most files in a bundle that is read."""
 MAX_BYTES = 4 << 30
@@ -36,10 +36,10 @@ _TAGS = frozenset(
 )
 _PLACE = re.compile(
     r"data/(asset\.[a-z0-9]{1,8}(\.c2pa)?|report\.(json|html)|manifest\.c2pa|certificates\.pem|signer\.pem|replay\.json"
-    r"|trust/[A-Za-z0-9_-][A-Za-z0-9._-]*|receipts/[0-9]+\.tlog-proof|ledger/keys"
+    r"|policy\.toml|models/[A-Za-z0-9_-][A-Za-z0-9._-]*\.json|trust/[A-Za-z0-9_-][A-Za-z0-9._-]*|receipts/[0-9]+\.tlog-proof|ledger/keys"
     r"|ledger/bundle/([A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*)"
 )
-_NEEDED = ("data/report.json", "data/ledger/keys", "data/trust/lists.json")
+_NEEDED = ("data/report.json", "data/policy.toml", "data/ledger/keys", "data/trust/lists.json")
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 _TRUST_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _BLOCK = 1 << 20
@@ -49,17 +49,20 @@ _BLOCK = 1 << 20
 class Dossier:
     """What goes into a bundle besides the report: the page, the recorded answers, the lists, the ledger's own proofs.
 
-    ``replay`` is the document of replay.json without type, suffix and path; ``trust`` the trust folder; ``vkey`` the
-    ledger's verifier key; ``ledger`` an unpacked bundle of the ledger's, by path, empty where there is none.
+    ``replay`` is the document of replay.json without type, suffix and path; ``policy`` the TOML in force; ``trust`` the
+    trust folder; ``vkey`` the ledger's verifier key; ``ledger`` an unpacked bundle of the ledger's, by path, or empty;
+    ``models`` cards and panel of the workspace's own detectors, by file name.
     """
 
     report: Report
     html: bytes
     replay: Mapping[str, Any]
+    policy: bytes
     trust: Path
     vkey: str
     software: str
     ledger: Mapping[str, bytes] = field(default_factory=dict)
+    models: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def report_bytes(report: Report) -> bytes:
@@ -79,7 +82,7 @@ def write_dossier(stream: BinaryIO, given: Dossier) -> None:
             bag.add(f"data/asset.{suffix}{SIDECAR_SUFFIX}", manifest.store)
         bag.add("data/report.json", report_bytes(report))
         bag.add("data/report.html", given.html)
-        bag.add("data/replay.json", json.dumps(replay, indent=1, sort_keys=True).encode() + b"\n")
+        bag.add("data/replay.json", json.dumps(replay, indent=1).encode() + b"\n")
         if manifest.store:
             bag.add("data/manifest.c2pa", manifest.store)
             signer, others = signer_and_others(manifest.store, manifest.signer.serial)
@@ -88,6 +91,9 @@ def write_dossier(stream: BinaryIO, given: Dossier) -> None:
                 bag.add("data/signer.pem", pem_of(signer))
         for name, data in _folder(given.trust):
             bag.add(f"data/trust/{name}", data)
+        bag.add("data/policy.toml", given.policy)
+        for name, data in sorted(given.models.items()):
+            bag.add(f"data/models/{name}", data)
         bag.add("data/ledger/keys", f"{given.vkey}\n".encode())
         for name, data in sorted(given.ledger.items()):
             bag.add(f"data/ledger/bundle/{name}", data)
@@ -182,6 +188,11 @@ def read_replay(folder: Path) -> dict[str, Any]:
             raise MalformedError("its replay.json cannot be read")
         timed = dt.datetime.fromisoformat(document["time"]).tzinfo is not None
         anchors = document["anchors"] is None or isinstance(document["anchors"], dict)
+        marks, detectors = document["marks"], document["detectors"]
+        if not (marks is None or isinstance(marks, list)) or not (
+            detectors is None or isinstance(detectors, dict)
+        ):
+            raise MalformedError("its replay.json cannot be read")
         if not re.fullmatch("[a-z0-9]{1,8}", document["suffix"]) or not timed or not anchors:
             raise MalformedError("its replay.json cannot be read")
         receipts_in(document["ledger"])

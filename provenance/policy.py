@@ -86,11 +86,29 @@ def _number(value: Any, least: float, most: float, kind: type = float) -> Any:
     return value
 
 
-def _shipped(name: str) -> Policy:
-    return read_policy(files(__package__).joinpath("data", f"policy-{name}.toml").read_bytes(), name)
+def policy_bytes(name: str) -> bytes:
+    """Return the TOML of a shipped policy, or of a file ``NAME.toml``, unread.
+
+    Raises UsageError where there is no such policy, InputError where the file cannot be read.
+    """
+    if name.endswith(".toml"):
+        return _from_file(Path(name))
+    if name in SHIPPED:
+        return files(__package__).joinpath("data", f"policy-{name}.toml").read_bytes()
+    raise UsageError(
+        f"there is no policy {name!r}", hint=f"one of {', '.join(SHIPPED)}, or a file that ends in .toml"
+    )
 
 
-NEWSROOM = _shipped("newsroom")
+def _from_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_POLICY_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot read the policy: {error.strerror}", path=path) from error
+
+
+NEWSROOM = read_policy(policy_bytes("newsroom"), "newsroom")
 """The default."""
 
 
@@ -102,14 +120,7 @@ def choose_policy(
     Narrowed to ``checks`` unless None. Raises UsageError where there is no such policy or check, ConfigurationError
     for a file that is none.
     """
-    if name.endswith(".toml"):
-        policy = _from_file(Path(name))
-    elif name in SHIPPED:
-        policy = _shipped(name)
-    else:
-        raise UsageError(
-            f"there is no policy {name!r}", hint=f"one of {', '.join(SHIPPED)}, or a file that ends in .toml"
-        )
+    policy = read_policy(policy_bytes(name), name)
     if any(check.startswith("detector:") for check in policy.checks):
         others = tuple(n for n in (f"detector:{d}" for d in detectors) if n not in policy.checks)
         policy = replace(policy, checks=(*policy.checks, *others))
@@ -119,12 +130,3 @@ def choose_policy(
     if unknown:
         raise UsageError(f"there is no check {unknown[0]!r}", hint=f"one of {', '.join(policy.checks)}")
     return replace(policy, checks=tuple(c for c in policy.checks if c in checks))
-
-
-def _from_file(path: Path) -> Policy:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_POLICY_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read the policy: {error.strerror}", path=path) from error
-    return read_policy(data, str(path))

@@ -23,7 +23,7 @@ say() { # name, state, words: what is said may come from hostile files, so only 
 }
 
 PLACE='data/(asset\.[a-z0-9]{1,8}(\.c2pa)?|report\.(json|html)|manifest\.c2pa|certificates\.pem|signer\.pem|replay\.json'
-PLACE="$PLACE"'|trust/[A-Za-z0-9._-]+|receipts/[0-9]+\.tlog-proof|ledger/keys|ledger/bundle/[A-Za-z0-9._/-]+)'
+PLACE="$PLACE"'|policy\.toml|models/[A-Za-z0-9._-]+\.json|trust/[A-Za-z0-9._-]+|receipts/[0-9]+\.tlog-proof|ledger/keys|ledger/bundle/[A-Za-z0-9._/-]+)'
 
 files() {
     [ -z "$(find . ! -type f ! -type d)" ] || { echo 'there is something that is neither file nor folder'; return 1; }

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import zipfile
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from assay.cli.evidence import Recorder, check_evidence, write_evidence
+from assay.detect.store import SHIPPED
+from assay.provenance.errors import MalformedError
+from assay.provenance.report import Report
 
 TOOLS = (
     *(
@@ -76,15 +82,24 @@ def states(bundle: Path) -> dict[str, str]:
     return {layer.name: layer.state for layer in layers}
 
 
-def shell(folder: Path, tmp_path: Path) -> tuple[int, str]:
-    """Run verify.sh where there is nothing but a shell, its utilities, sha256sum and openssl."""
+def bundled(desk, path: Path, out: Path, checks: tuple[str, ...] | None = None) -> Report:
+    """Examine a file, write its bundle and return the report."""
+    recorder = Recorder.of(desk.workspace)
+    report = desk.workspace.verify(path, checks=checks)
+    write_evidence(out, report, desk.workspace, recorder, checks)
+    return report
+
+
+def shell(folder: Path, tmp_path: Path, program: Path | None = None) -> tuple[int, str]:
+    """Run verify.sh where there is nothing but a plain shell, its utilities, sha256sum and openssl."""
     tools = tmp_path / "bin"
     if not tools.exists():
         tools.mkdir()
         for tool in TOOLS:
-            (tools / tool).symlink_to(shutil.which(tool))
+            found = shutil.which("dash") if tool == "sh" else None
+            (tools / tool).symlink_to(found or shutil.which(tool))
     done = subprocess.run(
-        [tools / "sh", folder / "verify.sh"],
+        [tools / "sh", program or folder / "verify.sh", folder],
         env={"PATH": str(tools), "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
@@ -139,35 +154,122 @@ def test_the_commands(terminal, desk, nowhere):
     assert not (desk.folder / "gone.zip").exists()
 
 
+# ------------------------------------------------------------------------------- what a desk has of its own
+
+
+def test_a_policy_of_the_desk_s_own_goes_along(terminal, desk, nowhere, tmp_path):
+    path = desk.sign(desk.picture())
+    own = desk.folder / "own.toml"
+    shipped = files("assay.provenance").joinpath("data/policy-newsroom.toml").read_text("utf-8")
+    own.write_text(shipped.replace('name = "newsroom"', 'name = "mine"').replace("version = ", "version = 7"))
+    terminal("verify", path, "--policy", own, "--report", "own.zip", expect=None)
+    own.unlink()
+    assert "same byte for byte" in nowhere("verify-report", desk.folder / "own.zip").out
+    folder = unpacked(desk.folder / "own.zip", tmp_path)
+    assert json.loads((folder / "data/report.json").read_bytes())["policy"].startswith("mine/7")
+    text = (folder / "data/policy.toml").read_text("utf-8")
+    (folder / "data/policy.toml").write_text(text.replace("llr_cap = 3", "llr_cap = 2"))
+    _, differ = check_evidence(packed(folder, tmp_path / "other.zip", honest=False))
+    assert "policy" in differ
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_marks_under_secret_keys_are_replayed_as_recorded_and_the_keys_stay(desk, tmp_path, marked):
+    secret = bytes(range(1, 33))
+    (desk.workspace.home / "keys/mark.key").write_bytes(secret)
+    (desk.workspace.home / "keys/mark.key").chmod(0o400)
+    desk.workspace.settings = replace(desk.workspace.settings, mark_keys=("file:keys/mark.key",))
+    path = desk.path(".jpg")
+    with Image.open(desk.sign(desk.picture()) if marked else desk.picture()) as image:
+        image.save(path, quality=90)
+    report = bundled(desk, path, tmp_path / "own.zip")
+    assert (report.recovered is not None) == marked
+    layers, differ = check_evidence(tmp_path / "own.zip")
+    said = {layer.name: layer for layer in layers}
+    assert (differ, said["report"].state, said["marks"].state) == ([], "ok", "not checked")
+    assert "secret keys, which are not in here" in said["marks"].says
+    assert secret not in (tmp_path / "own.zip").read_bytes()
+    assert secret.hex().encode() not in (tmp_path / "own.zip").read_bytes()
+    assert shell(unpacked(tmp_path / "own.zip", tmp_path), tmp_path)[0] == 0
+
+
+def test_models_of_the_desk_s_own_are_named_and_what_they_said_is_replayed(desk, tmp_path):
+    models = desk.workspace.home / "models"
+    models.mkdir()
+    panel = json.loads((SHIPPED / "panel.json").read_bytes())
+    (models / "panel.json").write_text(json.dumps({**panel, "id": "ours-1"}))
+    name = next(iter(panel["weights"]))
+    shutil.copy(SHIPPED / name / "card.json", models / f"{name}.json")
+    weights = json.loads((models / f"{name}.json").read_bytes())["weights"]
+    shutil.copy(SHIPPED / name / weights["file"], models / weights["file"])
+    checks = ("manifest", "detector:image")
+    report = bundled(desk, desk.picture(size=(320, 256)), tmp_path / "own.zip", checks)
+    (asked,) = (e for e in report.evidence if e.check == "detector:image")
+    assert asked.version == "ours-1"
+    layers, differ = check_evidence(tmp_path / "own.zip")
+    said = {layer.name: layer for layer in layers}
+    assert (differ, said["report"].state, said["models"].state) == ([], "ok", "not checked")
+    assert f"{name} (weights sha256:{weights['sha256']})" in said["models"].says
+    folder = unpacked(tmp_path / "own.zip", tmp_path)
+    assert shell(folder, tmp_path)[0] == 0
+    record = json.loads((folder / "data/replay.json").read_bytes())
+    for nonsense in ({}, {**record["detectors"]["image"], "opinion": [1]}):
+        (folder / "data/replay.json").write_text(json.dumps({**record, "detectors": {"image": nonsense}}))
+        bundle = packed(folder, tmp_path / "nonsense.zip", honest=False)
+        try:
+            assert states(bundle)["report"] == "failed"
+        except MalformedError as error:
+            assert "a witness said" in error.message
+
+
+def test_a_file_s_name_chooses_no_name_in_its_bundle(desk, tmp_path):
+    for number, name in enumerate(
+        ("a\nb\x1b[2J.jpg", "=cmd|'x'!A0.j pg", "<script>.JPG", "x." + "a" * 90, "--report")
+    ):
+        path = desk.folder / name
+        shutil.copy(desk.picture(), path)
+        bundled(desk, path, tmp_path / f"{number}.zip", checks=("manifest", "metadata"))
+        with zipfile.ZipFile(tmp_path / f"{number}.zip") as archive:
+            assert all(re.fullmatch(r"evidence/[A-Za-z0-9_./-]+", n) for n in archive.namelist())
+        assert states(tmp_path / f"{number}.zip")["report"] == "ok"
+
+
 # ------------------------------------------------------------------------------------------- what may be wrong
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "data/asset.jpg",
-        "data/report.json",
-        "data/replay.json",
-        "data/ledger/keys",
-        "README.txt",
-        "manifest-sha256.txt",
-    ],
-)
-def test_a_changed_file_is_named(world, name, tmp_path):
+def test_one_changed_byte_is_found_in_every_file_by_both(world, tmp_path):
     folder = unpacked(world / "signed.zip", tmp_path)
-    data = bytearray((folder / name).read_bytes())
-    data[len(data) // 2] ^= 1
-    (folder / name).write_bytes(data)
-    code, said = shell(folder, tmp_path)
-    assert (code, "files       failed" in said) == (1, True)
-    bundle = packed(folder, tmp_path / "changed.zip")
-    if name == "manifest-sha256.txt":  # what it says may no longer be a line of a manifest at all
-        try:
-            assert states(bundle) == {"files": "failed"}
-        except Exception as error:
-            assert "manifest-sha256.txt" in str(error)
-    else:
-        assert states(bundle) == {"files": "failed"}
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    assert len(names) > 20
+    for name in names:
+        there = (folder / name).read_bytes()
+        if not there:
+            continue
+        data = bytearray(there)
+        data[len(data) // 2] ^= 1
+        (folder / name).write_bytes(data)
+        bundle = packed(folder, tmp_path / "changed.zip")
+        if name != "verify.sh":  # a changed program says what it likes
+            code, said = shell(folder, tmp_path)
+            assert (code, "files       failed" in said) == (1, True), name
+        if name.endswith("manifest-sha256.txt"):  # what it says may no longer be a line of a manifest at all
+            try:
+                assert states(bundle) == {"files": "failed"}
+            except MalformedError as error:
+                assert "manifest-sha256.txt" in error.message
+        else:
+            assert states(bundle) == {"files": "failed"}, name
+        (folder / name).write_bytes(there)
+    assert shell(folder, tmp_path)[0] == 0
+
+
+def test_a_changed_program_is_found_by_the_one_that_is_at_hand(world, tmp_path):
+    folder = unpacked(world / "signed.zip", tmp_path)
+    mine = tmp_path / "verify.sh"
+    shutil.copy(folder / "verify.sh", mine)
+    (folder / "verify.sh").write_bytes((folder / "verify.sh").read_bytes() + b"\n")
+    code, said = shell(folder, tmp_path, mine)
+    assert (code, "verify.sh was changed" in said) == (1, True)
 
 
 def test_a_missing_and_an_added_file_are_named(world, tmp_path):
@@ -260,7 +362,7 @@ def test_packed_and_nonsense_inside_are_refused(world, tmp_path, nowhere):
     for change in changed:
         (folder / "data/replay.json").write_text(json.dumps({**replay, **change}))
         nowhere("verify-report", packed(folder, tmp_path / "nonsense.zip", honest=False), expect=4)
-    for nonsense in (b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"type": "assay.replay/v2"}'):
+    for nonsense in (b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"type": "assay.replay/v9"}'):
         (folder / "data/replay.json").write_bytes(nonsense)
         nowhere("verify-report", packed(folder, tmp_path / "nonsense.zip", honest=False), expect=4)
 
