@@ -17,7 +17,7 @@ from assay.provenance.receipt import RECEIPT_SUFFIX
 from . import darkroom
 from .attacks import CAPTURE, CONFIRMED, CONFLICT, INCONCLUSIVE, RECOVERED, UNPROVEN, attack, jpeg
 from .authority import authority
-from .forger import Part, bare_sign, created, definition
+from .forger import Part, bare_sign, created, definition, sign_with_identity
 from .fuzz.boxes import Box, parsed, resealed, taken_apart
 from .people import TIME_STAMPING, Person, person
 from .provenance.test_revocation import answer
@@ -338,3 +338,129 @@ def edited_with_history_then_stripped(desk: Desk) -> Path:
     first = desk.sign(desk.picture(size=LARGE), by=desk.studio.wire)
     edited = desk.sign(first, Claim(edit="brighter"), by=desk.studio.agency)
     return darkroom.resaved(desk, darkroom.pixels(edited), "png")
+
+
+# ---------------------------------------------------------------------------------- updates and redactions
+
+UPDATED = definition({"action": "c2pa.edited.metadata"})
+
+
+@attack(
+    CONFIRMED,
+    facts={"axes.origin.signer": "Picture Agency"},
+    why="an update by one house of what another signed",
+)
+def updated_by_another_house(desk: Desk) -> Path:
+    signed = bare_sign(jpeg(), "image/jpeg", desk.studio.wire, CAPTURE)
+    return desk.file(bare_sign(signed, "image/jpeg", desk.studio.agency, UPDATED, update=True))
+
+
+@attack(CONFLICT, rule="hash-mismatch")
+def changed_after_the_update(desk: Desk) -> Path:
+    return _flipped(desk, updated_by_another_house(desk).read_bytes())
+
+
+@attack(
+    CONFLICT,
+    rule="hash-mismatch",
+    why="an update vouches for credentials, and their hash is that of other bytes",
+)
+def changed_before_the_update(desk: Desk) -> Path:
+    signed = _flipped(desk, bare_sign(jpeg(), "image/jpeg", desk.studio.wire, CAPTURE))
+    return desk.file(bare_sign(signed.read_bytes(), "image/jpeg", desk.studio.agency, UPDATED, update=True))
+
+
+@attack(INCONCLUSIVE, facts={"axes.origin.status": "untrusted"}, says="calls itself “Reuters”")
+def updated_by_someone_who_calls_himself_reuters(desk: Desk) -> Path:
+    signed = bare_sign(jpeg(), "image/jpeg", desk.studio.wire, CAPTURE)
+    return desk.file(bare_sign(signed, "image/jpeg", desk.studio.reuters, UPDATED, update=True))
+
+
+@attack(
+    CONFIRMED, why="the author's name may be taken out by whoever edits, and it is told that something was"
+)
+def authors_name_redacted(desk: Desk) -> Path:
+    return _redacted(desk, "stds.schema-org.CreativeWork")
+
+
+@attack(
+    CONFLICT,
+    rule="broken-ingredient",
+    why="what was done to a picture may not be redacted; a trusted house that does so breaks the rules",
+)
+def actions_redacted_by_a_trusted_house(desk: Desk) -> Path:
+    return _redacted(desk, "c2pa.actions.v2")
+
+
+@attack(CONFLICT, rule="broken-ingredient", why="nor may the hash of the ancestor")
+def hash_redacted_by_a_trusted_house(desk: Desk) -> Path:
+    return _redacted(desk, "c2pa.hash.data")
+
+
+def _flipped(desk: Desk, data: bytes) -> Path:
+    start, length = darkroom.scan(data)
+    at = start + length // 2
+    return desk.file(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+
+
+def _redacted(desk: Desk, what: str) -> Path:
+    """Redact an author's name as the engine does; or let the trusted signer's claim name another assertion."""
+    work = {"@context": "https://schema.org", "@type": "CreativeWork", "author": [{"name": "x"}]}
+    said = {"label": "stds.schema-org.CreativeWork", "data": work}
+    first = bare_sign(
+        jpeg(), "image/jpeg", desk.studio.wire, definition(created("digitalCapture"), assertions=[said])
+    )
+    parent = taken_apart(first, "first", ".jpg")
+    label = parsed(parent.store)[0].inside[-1].label.decode()
+    uri = f"self#jumbf=/c2pa/{label}/c2pa.assertions/stds.schema-org.CreativeWork"
+    actions = ({"action": "c2pa.edited"}, {"action": "c2pa.redacted", "parameters": {"redacted": uri}})
+    made = bare_sign(
+        first, "image/jpeg", desk.studio.agency, definition(*actions, redactions=[uri]), edit=True
+    )
+    path = desk.file(made)
+    carrier, root, manifest = _opened(path)
+    if uri.endswith(what):
+        return path
+    claim = manifest.child(b"c2pa.claim")
+    ancestor = next(b for b in root.inside if b.label == label.encode())
+    held = ancestor.child(b"c2pa.assertions")
+    assert claim
+    assert held
+    named = cbor2.loads(claim.inside[1].content)
+    named["redacted_assertions"] = [uri.replace("stds.schema-org.CreativeWork", what)]
+    claim.inside[1].content = cbor2.dumps(named)
+    held.inside.remove(next(b for b in held.inside if b.label == what.encode()))
+    room = len(made) - len(carrier.with_store(root.to_bytes()))
+    leaf = _signature(manifest)
+    protected, header, payload, signature = cbor2.loads(leaf.content).value
+    header = {**header, "pad": bytes(len(header["pad"]) + room)}
+    leaf.content = cbor2.dumps(cbor2.CBORTag(18, [protected, header, payload, signature]))
+    resealed(manifest, desk.studio.agency.key)
+    assert len(carrier.with_store(root.to_bytes())) == len(made)
+    return desk.file(carrier.with_store(root.to_bytes()))
+
+
+# ---------------------------------------------------------------------------------- who stands by it
+
+
+@attack(
+    INCONCLUSIVE,
+    facts={"axes.origin.status": "untrusted"},
+    says="calls itself “Somebody”",
+    never="Picture Agency",
+    why="a listed house that is named as an identity does not make a stranger's signature one that counts",
+)
+def stranger_names_a_listed_house_as_identity(desk: Desk) -> Path:
+    by, named = desk.studio.stranger, desk.studio.agency
+    return desk.file(sign_with_identity(jpeg(), "image/jpeg", by, named, CAPTURE))
+
+
+@attack(
+    CONFIRMED,
+    facts={"axes.origin.signer": "Picture Agency"},
+    never="Reuters",
+    why="the signer vouches; an identity that is on no list is shown apart and named in no headline",
+)
+def signer_names_someone_who_calls_himself_reuters_as_identity(desk: Desk) -> Path:
+    by, named = desk.studio.agency, desk.studio.reuters
+    return desk.file(sign_with_identity(jpeg(), "image/jpeg", by, named, CAPTURE))

@@ -56,6 +56,7 @@ def bare_sign(
     *,
     parts: Sequence[Part] = (),
     edit: bool = False,
+    update: bool = False,
     tsa: str | None = None,
     remote_url: str = "",
     embed: bool = True,
@@ -71,6 +72,8 @@ def bare_sign(
         with _builder(manifest, usages) as builder, _signer(signer, tsa) as native:
             if edit:
                 builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+            if update:  # credentials about credentials: they have no hash of the file, their parent has
+                builder.set_intent(c2pa.C2paBuilderIntent.UPDATE)
             for part in parts:
                 fields = json.dumps({"title": part.title, "relationship": part.relationship})
                 builder.add_ingredient(fields, part.media_type, BytesIO(part.data))

@@ -187,13 +187,14 @@ def manifest_conflicts(manifest: Manifest) -> tuple[Conflict, ...]:
             )
         )
     for ancestor in changed_ancestors(manifest.ingredients):
+        named = f", “{safe_text(ancestor.title, 80)}”," if ancestor.title else ""
         found.append(
             Conflict(
                 "broken-ingredient",
                 ("manifest", "ingredient"),
                 (
                     "The credentials name the files that this one was made from.",
-                    f"The credentials of one of them, “{safe_text(ancestor.title, 80)}”, are proven changed "
+                    f"The credentials of one of them{named} are proven changed "
                     f"({safe_text(', '.join(ancestor.codes), 200)}).",
                 ),
                 "It may have been changed by a careless export before it was used. Ask the signer for it.",
