@@ -36,8 +36,12 @@ class Loopback:
         return int(self.listener.getsockname()[1])
 
     def open(self) -> int:
-        """In the child, before it is sealed: begin to listen, and return the port. Raises SealError."""
+        """In the child, before it is sealed: leave the network, listen, and return the port. Raises SealError."""
         self.alone = _own_network()
+        return self.listen()
+
+    def listen(self) -> int:
+        """Begin to listen, in the network that this process is in, and return the port. Raises SealError."""
         try:
             self.listener = socket.create_server(("127.0.0.1", 0), backlog=4)
         except OSError as error:
@@ -46,19 +50,35 @@ class Loopback:
 
 
 def _own_network() -> bool:
-    """Move this process into a network of its own, with loopback up; False where the kernel does not allow it."""
+    """Move this process into a network of its own, with loopback up; False where the kernel does not allow it.
+
+    There is no way back, and some systems give such a network without the right to start its loopback: a process that
+    is thrown away tries it first.
+    """
     if sys.platform != "linux":
         return False
+    trial = os.fork()
+    if trial == 0:
+        code = 1
+        try:
+            _move()
+            code = 0
+        finally:
+            os._exit(code)
+    if os.waitpid(trial, 0)[1]:
+        return False
+    try:
+        _move()
+    except OSError as error:
+        raise SealError(f"no network of its own: {os.strerror(error.errno or 0)}") from error
+    return True
+
+
+def _move() -> None:
     import fcntl  # not everywhere
 
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_NEW_NETWORK) and libc.unshare(_NEW_USER | _NEW_NETWORK):
-        return False
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-            fcntl.ioctl(asker, _SET_FLAGS, struct.pack("16sH14x", b"lo", _UP_AND_RUNNING))
-    except OSError as error:
-        raise SealError(
-            f"loopback of a network of its own does not start: {os.strerror(error.errno or 0)}"
-        ) from error
-    return True
+        raise OSError(ctypes.get_errno(), "unshare")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        fcntl.ioctl(asker, _SET_FLAGS, struct.pack("16sH14x", b"lo", _UP_AND_RUNNING))

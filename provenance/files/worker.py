@@ -113,6 +113,8 @@ def run(
     """
     if _arena is not None or not hasattr(os, "fork"):
         with _as_assay_errors(limits):
+            if loopback:
+                loopback.listen()
             stream.seek(0)
             given = function(stream)
             header = json.loads(json.dumps(given.header))

@@ -154,6 +154,22 @@ def test_a_module_that_was_not_loaded_is_our_fault_and_not_the_file_s():
     assert caught.value.exit_code == 5
 
 
+def test_a_network_without_a_loopback_that_starts_is_not_taken(monkeypatch):
+    """As Ubuntu 24.04 gives one to users without privileges: the child stays where it can listen."""
+
+    def refused():
+        raise PermissionError(errno.EPERM, "not yours")
+
+    monkeypatch.setattr(loopback, "_move", refused)
+    talk = Loopback()
+
+    def work(_):
+        socket.create_connection(("127.0.0.1", talk.port), 5).close()
+        return Answer({"alone": talk.alone})
+
+    assert run(work, BytesIO(), loopback=talk).header == {"alone": False}
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_a_child_that_talks_to_itself_talks_to_nobody_else(tmp_path, monkeypatch, alone):
     """In a network of its own, and where it can have none: there Landlock holds it to its own port."""
