@@ -20,6 +20,11 @@ def load_plugin(group: str, name: str) -> Any:
     return found[name].load()
 
 
+def has_plugin(group: str, name: str) -> bool:
+    """Say whether an ``assay.*`` group has an entry point of that name."""
+    return any(point.name == name for point in entry_points(group=group))
+
+
 def open_watermark(name: str, keys: Sequence[bytes] = (), *, reading: bool = False) -> Watermark:
     """Load a watermark scheme by name and put it under keys, the first of which writes.
 

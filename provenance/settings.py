@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from assay.provenance.errors import ConfigurationError
+from assay.provenance.media import Kind
 from assay.provenance.policy import NEWSROOM
 
 SETTINGS = "assay.toml"
 VERSION = 1
 DEFAULT_SCHEME = "hallmark"
+FILM_MARK, SOUND_MARK = "film", "sound"
+"""Schemes for moving pictures and for sound."""
 READ_MARKS = (DEFAULT_SCHEME, "dwtdctsvd")
 """Schemes looked for: today's, and the first one, whose marks stay readable for ever."""
 LEDGER_FILE = "ledger.sqlite"
@@ -37,6 +40,8 @@ class Settings:
     key: str
     chain: str
     watermark: str = DEFAULT_SCHEME
+    film_mark: str = FILM_MARK
+    sound_mark: str = SOUND_MARK
     read_marks: tuple[str, ...] = READ_MARKS
     mark_keys: tuple[str, ...] = ()
     detectors: tuple[str, ...] = DETECTORS
@@ -46,6 +51,10 @@ class Settings:
     ledger_vkey: str = ""
     ledger_token: str = ""
     anchors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def scheme(self, kind: Kind) -> str:
+        """Return the name of the scheme that marks a kind of media."""
+        return {Kind.VIDEO: self.film_mark, Kind.AUDIO: self.sound_mark}.get(kind, self.watermark)
 
     @property
     def is_remote(self) -> bool:

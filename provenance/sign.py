@@ -41,9 +41,12 @@ from assay.provenance.mark import Mark
 from assay.provenance.media import Kind, Media
 from assay.provenance.protocols import Fingerprinter, Log, Watermark
 from assay.provenance.receipt import RECEIPT_SUFFIX, Receipt
+from assay.provenance.rewritten import with_mark
 from assay.provenance.subject import Subject
 
 VERSION = "0.1.0"
+SIDECAR_ONLY = frozenset({"video/x-matroska", "video/webm", "application/ogg"})
+"""Media types that the engine signs, but has no place in to put the credentials: they lie beside the file."""
 SALT_BYTES = 16
 
 
@@ -51,7 +54,8 @@ SALT_BYTES = 16
 class Signing:
     """Everything one signature needs besides the file and the claim.
 
-    ``watermark`` and ``log`` are None to leave the mark or the entry out; ``tsa`` is a time-stamp authority's
+    ``watermark`` gives the scheme for a kind of media, or None where there is none; it and ``log`` are None to leave
+    the mark or the entry out; ``tsa`` is a time-stamp authority's
     URL; ``sidecar`` leaves the file as it is and writes the manifest beside it; ``remote_url`` names where the
     manifest is also kept; ``random`` gives n random bytes; ``now`` is timezone-aware.
     """
@@ -59,7 +63,7 @@ class Signing:
     signer: Signer
     signer_origin: str
     now: dt.datetime
-    watermark: Watermark | None = None
+    watermark: Callable[[Kind], Watermark | None] | None = None
     log: Log | None = None
     fingerprinter: Fingerprinter | None = None
     tsa: str | None = None
@@ -122,14 +126,17 @@ def sign(source: Path, target: Path, claim: Claim, setup: Signing) -> Signed:
     check_certificate(setup.signer.chain, setup.signer_origin, setup.now)
     with Subject.open(source, setup.limits) as subject, ExitStack() as outputs:  # 1. content decides the type
         _refuse_unsignable(subject.asset)
-        draft = _mark(subject, claim, setup)  # 2, 3, 4. mark the samples, write like the original, disclose
+        apart = setup.sidecar or subject.asset.media_type in SIDECAR_ONLY
+        draft = _mark(
+            subject, claim, setup, outputs, target.parent
+        )  # 2, 3, 4. mark the samples, write like the original, disclose
         signed = outputs.enter_context(atomic_output(target, overwrite=setup.overwrite))
         # All names are taken before the ledger is touched: one that exists already must not cost an entry.
-        beside = _beside(outputs, target, SIDECAR_SUFFIX, setup) if setup.sidecar else None
+        beside = _beside(outputs, target, SIDECAR_SUFFIX, setup) if apart else None
         proof = _beside(outputs, target, RECEIPT_SUFFIX, setup) if setup.log else None
         # 5, 6, 7. claim, with what leads back to it; manifest over the final bytes; read back or stop
         _look(subject, draft, setup)
-        done = _sign(subject, draft, claim, setup, signed)
+        done = _sign(subject, draft, claim, setup, signed, apart=apart)
         subject.settle()
         digest = Digest.of_file(signed)
         receipt = None
@@ -156,7 +163,7 @@ def sign(source: Path, target: Path, claim: Claim, setup: Signing) -> Signed:
 
 
 def _refuse_unsignable(asset: Asset) -> None:
-    if asset.media_type not in engine.SIGNABLE:
+    if asset.media_type not in engine.SIGNABLE | SIDECAR_ONLY:
         raise UnsupportedError(
             f"{asset.media_type} cannot carry credentials",
             path=asset.path,
@@ -164,27 +171,59 @@ def _refuse_unsignable(asset: Asset) -> None:
         )
 
 
-def _mark(subject: Subject, claim: Claim, setup: Signing) -> _Draft:
+def _mark(subject: Subject, claim: Claim, setup: Signing, outputs: ExitStack, folder: Path) -> _Draft:
     """Steps 2 to 4: draw an identifier, hide it, write the file like the original, with its disclosures."""
     asset = subject.asset
     draft = _Draft(subject.stream)
+    if asset.media_type in SIDECAR_ONLY and not setup.sidecar:
+        draft.notes.append(f"{asset.media_type} cannot hold credentials: they are in the sidecar beside it")
     if setup.watermark is None:
         draft.notes.append("no watermark was asked for")
-    elif asset.kind is not Kind.IMAGE:
-        draft.notes.append(f"no watermark: there is none for {asset.media_type} yet")
     elif setup.sidecar:
         draft.notes.append("no watermark: a sidecar leaves the file as it is")
+    elif (scheme := _scheme(subject, setup.watermark)) is None:
+        draft.notes.append(f"no watermark: there is none for {asset.media_type} here")
+    elif asset.kind is Kind.IMAGE:
+        _embed(subject, draft, claim, setup, scheme)
     else:
-        _embed(subject, draft, claim, setup, setup.watermark)
-    if claim.is_ai and claim.disclose and not setup.sidecar and not draft.mark:
+        _embed_in_time(subject, draft, setup, scheme, outputs, folder)
+    written = draft.mark and asset.kind is Kind.IMAGE  # a marked picture was written with its labels
+    if claim.is_ai and claim.disclose and not setup.sidecar and not written:
         _disclose(asset, draft, claim)
     return draft
+
+
+def _scheme(subject: Subject, choose: Callable[[Kind], Watermark | None]) -> Watermark | None:
+    if subject.asset.kind not in (Kind.VIDEO, Kind.AUDIO):
+        return choose(subject.asset.kind)
+    try:
+        return choose(subject.media().kind)  # what is called a film may hold sound alone
+    except InputError:
+        return choose(subject.asset.kind)
+
+
+def _embed_in_time(
+    subject: Subject, draft: _Draft, setup: Signing, watermark: Watermark, outputs: ExitStack, folder: Path
+) -> None:
+    identifier = _identifier(setup, watermark)
+    try:
+        written = with_mark(subject, watermark, identifier, folder)
+    except (UnsupportedError, LimitError) as error:
+        draft.notes.append(f"no watermark: {error.message}")
+        return
+    draft.stream = outputs.enter_context(written.stream)
+    draft.mark, draft.media = written.mark, written.media
+    draft.notes += written.notes
+
+
+def _identifier(setup: Signing, watermark: Watermark) -> str:
+    return setup.random((watermark.id_bits + 7) // 8).hex()[: watermark.id_bits // 4]
 
 
 def _embed(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, watermark: Watermark) -> None:
     try:
         picture = subject.picture()
-        identifier = setup.random((watermark.id_bits + 7) // 8).hex()[: watermark.id_bits // 4]
+        identifier = _identifier(setup, watermark)
         pixels = watermark.embed(picture.media, identifier).frame()
         if claim.is_ai and claim.disclose:
             picture = with_disclosure(picture, claim.source_type, aigc_label(claim.agent, identifier))
@@ -206,9 +245,9 @@ def _look(subject: Subject, draft: _Draft, setup: Signing) -> None:
     """Take from the samples, as they will be published, what later leads back from an altered copy."""
     if setup.fingerprinter is None:
         return
-    if draft.media is None and subject.asset.kind is Kind.IMAGE:
+    if draft.media is None and subject.asset.kind in (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO):
         try:
-            draft.media = subject.picture().media
+            draft.media = subject.media()
         except InputError as error:
             draft.notes.append(f"no fingerprint: {error.message}")
     if draft.media is not None:
@@ -225,7 +264,9 @@ def _disclose(asset: Asset, draft: _Draft, claim: Claim) -> None:
         draft.notes.append(f"no disclosure metadata: it is not written into {asset.media_type} yet")
 
 
-def _sign(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, target: BinaryIO) -> SignedStore:
+def _sign(
+    subject: Subject, draft: _Draft, claim: Claim, setup: Signing, target: BinaryIO, *, apart: bool
+) -> SignedStore:
     """Steps 5 to 7. History is kept: a signed input, or one of unknown origin, becomes the parent."""
     asset = subject.asset
     with ExitStack() as stack:
@@ -254,7 +295,7 @@ def _sign(subject: Subject, draft: _Draft, claim: Claim, setup: Signing, target:
                 media_type=asset.media_type,
                 ingredients=(*((parent,) if has_parent else ()), *components),
                 edit=has_parent,
-                embed=not setup.sidecar,
+                embed=not apart,
                 remote_url=setup.remote_url,
             )
 

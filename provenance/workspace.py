@@ -35,7 +35,8 @@ from assay.provenance.keys.signers import (
 )
 from assay.provenance.keys.trust import CERTIFICATES, LOG, TrustStore, issuers, split_pem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
-from assay.provenance.plugins import load_plugin, open_detector, open_watermark
+from assay.provenance.media import Kind
+from assay.provenance.plugins import has_plugin, load_plugin, open_detector, open_watermark
 from assay.provenance.policy import Policy, choose_policy
 from assay.provenance.protocols import Check, Detector, Fingerprinter, KnownMarks, Log, Watermark
 from assay.provenance.receipt import Receipt
@@ -224,13 +225,33 @@ class Workspace:
         return cast(Fingerprinter, load_plugin("assay.fingerprints", "pdq")())
 
     def watermark(self, name: str | None = None) -> Watermark:
-        """Load the scheme to mark with, by default the settings', under the workspace's keys."""
+        """Load the scheme to mark with, by default the settings' for pictures, under the workspace's keys."""
         return open_watermark(name or self.settings.watermark, self.mark_keys())
+
+    def marker(self, kind: Kind, name: str | None = None) -> Watermark | None:
+        """Load the scheme to mark a kind of media with, or the named one; None where none is installed for it.
+
+        Raises UsageError where there is none of that name.
+        """
+        scheme = name or self.settings.scheme(kind)
+        if kind is not Kind.IMAGE and not name and not has_plugin("assay.watermarks", scheme):
+            return None
+        found = self.watermark(scheme)
+        return found if kind in found.kinds else None
 
     def mark_readers(self) -> list[Watermark]:
         """Load the schemes to look for, in the settings' order, under the workspace's keys."""
         keys = self.mark_keys()
         return [open_watermark(name, keys, reading=True) for name in self.settings.read_marks]
+
+    def readers(self, kind: Kind) -> list[Watermark]:
+        """Load the schemes to look for in a kind of media, under the workspace's keys."""
+        if kind is Kind.IMAGE:
+            return self.mark_readers()
+        name = self.settings.scheme(kind)
+        if kind not in (Kind.VIDEO, Kind.AUDIO) or not has_plugin("assay.watermarks", name):
+            return []
+        return [open_watermark(name, self.mark_keys(), reading=True)]
 
     def mark_keys(self) -> tuple[bytes, ...]:
         """Return the secrets of our marks, the writing one first; none means the public key.
@@ -274,7 +295,7 @@ class Workspace:
             signer=signer,
             signer_origin=origin,
             now=self.now(),
-            watermark=self.watermark(chosen.watermark) if chosen.mark and not chosen.sidecar else None,
+            watermark=partial(self.marker, name=chosen.watermark) if chosen.mark else None,
             log=self.log if chosen.ledger else None,
             fingerprinter=self.fingerprinter if chosen.ledger else None,
             tsa=chosen.tsa or self.settings.tsa or None,
@@ -353,7 +374,7 @@ class Workspace:
         makers: dict[str, Callable[[], Check]] = {
             "manifest": lambda: ManifestCheck(anchors, lists, now, revocations, interim=interim),
             "metadata": MetadataCheck,
-            "mark": lambda: MarkCheck(self.mark_readers()),
+            "mark": lambda: MarkCheck(self.readers),
             "known-marks": lambda: KnownMarksCheck(
                 cast(KnownMarks, load_plugin("assay.knownmarks", "imwatermark")())
             ),

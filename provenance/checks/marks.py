@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from assay.provenance import wording
 from assay.provenance.evidence import Evidence, Fact, Status
+from assay.provenance.listening import intervals, listen
 from assay.provenance.mark import Reading
 from assay.provenance.media import Kind
-from assay.provenance.protocols import KnownMarks, LocatingWatermark, Watermark
+from assay.provenance.protocols import KnownMarks, Watermark
 from assay.provenance.subject import Subject
 
-NOT_PICTURES = "There is no watermark reader for {kind} yet, so none could be found."
+NO_READER = "There is no watermark reader for {kind} here, so none could be found."
 
+UNMARKED = {Kind.IMAGE: "pictures", Kind.VIDEO: "films", Kind.AUDIO: "recordings"}
+"""What a mark is searched in, in words."""
 KNOWN_LLR = -3.0
 """log10 likelihood ratio of a known generator's mark: the share of unmarked pictures that show one was
 measured at less than 1 in 1,000 (bench/watermark.py), which is all that a ratio may claim."""
@@ -36,23 +39,26 @@ class MarkCheck:
 
     name = "mark"
 
-    def __init__(self, schemes: Sequence[Watermark]) -> None:
-        self.schemes = schemes
-        self.version = ", ".join(s.scheme for s in schemes)
+    def __init__(self, schemes: Callable[[Kind], Sequence[Watermark]]) -> None:
+        self._schemes = schemes
+        self.version = ""
 
     def job(self, subject: Subject) -> None:
         """Need nothing parsed."""
 
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
         """Return the first mark found; its identifier leads the receipt check to the ledger."""
-        if subject.asset.kind is not Kind.IMAGE:
+        kind = subject.asset.kind
+        if kind not in (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO):
             return _silent(self.name, self.version, subject)
-        media = subject.picture().media
+        media = subject.media()
+        schemes = self._schemes(media.kind)
+        self.version = ", ".join(s.scheme for s in schemes)
+        if not schemes:
+            return _silent(self.name, self.version, subject)
         readings: list[Reading] = []
-        for scheme in self.schemes:
-            readings.append(
-                scheme.locate(media) if isinstance(scheme, LocatingWatermark) else scheme.read(media)
-            )
+        for scheme in schemes:
+            readings.append(listen(scheme, media))
             if readings[-1].found:
                 break
         details = {"readings": [_detail(r) for r in readings]}
@@ -67,10 +73,10 @@ class MarkCheck:
                 reasons=reasons,
                 details=details,
             )
-        missing = wording.missing_sentence(best.extent)
+        missing = wording.missing_sentence(best.extent) or stretches_sentence(best)
         said = (
             f"Our watermark {best.mark.id} was read; "
-            f"chance finds one in unmarked pictures with p < {_bound(best.p_value)}."
+            f"chance finds one in unmarked {UNMARKED[media.kind]} with p < {_bound(best.p_value)}."
         )
         reasons = ("A watermark can be copied, so it is a lead to the ledger and not a proof.",)
         return Evidence(
@@ -78,7 +84,7 @@ class MarkCheck:
             self.version,
             Status.PASS,
             f"{said} {missing}".strip(),
-            reasons=(*reasons, wording.HOLE_CAUTION) if missing else reasons,
+            reasons=(*reasons, wording.HOLE_CAUTION) if missing and best.extent else reasons,
             found=best,
             details=details,
         )
@@ -132,6 +138,43 @@ class KnownMarksCheck:
         )
 
 
+def stretches_sentence(reading: Reading) -> str:
+    """Return in words which seconds carry a mark, and which of those listened to do not; "" of a picture."""
+    carried, heard = (intervals(reading.details, name) for name in ("intervals", "heard"))
+    if not carried:
+        return ""
+    sampled = (reading.details or {}).get("sampled")
+    said = f"Of {len(heard)} stretches listened to" if sampled else "Of what was listened to"
+    silent = _without(heard, carried)
+    gaps = f"; it is missing in {_spans(silent)}" if silent else "; it is missing nowhere"
+    return f"{said}, the seconds {_spans(carried)} carry it{gaps}."
+
+
+LEAST_GAP = 1.0
+"""Shortest stretch without a mark that is told, in seconds."""
+MOST_SPANS = 6
+"""Most stretches named one by one."""
+
+
+def _without(whole: Sequence[Sequence[float]], parts: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Return what of some stretches lies in none of the others, from a second on."""
+    left: list[list[float]] = []
+    for start, stop in whole:
+        at = start
+        for begin, end in sorted(map(tuple, parts)):
+            if end > at and begin < stop:
+                left.append([at, max(at, begin)])
+                at = max(at, end)
+        left.append([at, stop])
+    return [[start, stop] for start, stop in left if stop - start >= LEAST_GAP]
+
+
+def _spans(found: Sequence[Sequence[float]]) -> str:
+    said = [f"{start:.1f}–{stop:.1f}" for start, stop in found[:MOST_SPANS]]
+    more = len(found) - len(said)
+    return ", ".join(said) + (f" and {more} more" if more else "")
+
+
 def _bound(p_value: float | None) -> str:
     if p_value is None:
         return "1"
@@ -139,5 +182,5 @@ def _bound(p_value: float | None) -> str:
 
 
 def _silent(name: str, version: str, subject: Subject) -> Evidence:
-    summary = NOT_PICTURES.format(kind=subject.asset.kind)
+    summary = NO_READER.format(kind=subject.asset.kind)
     return Evidence(name, version, Status.ABSENT, summary, details={"reason": "not-applicable"})

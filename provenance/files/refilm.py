@@ -142,7 +142,7 @@ def _encoder(sink: Any, stream: Any, reel: Reel) -> Any:
 def _format(encoder: str, stored: str | None) -> str:
     """Return the pixel format to encode in: the stored one where the encoder has it."""
     formats = [f.name for f in av().Codec(encoder, "w").video_formats or ()]
-    return stored if stored in formats else "yuvj420p" if "yuvj420p" in formats else "yuv420p"
+    return stored if stored and stored in formats else "yuvj420p" if "yuvj420p" in formats else "yuv420p"
 
 
 def _encoded(stream: Any, video: Any, blocks: Iterator[Timed]) -> Iterator[Any]:

@@ -47,10 +47,8 @@ class Seen:
 
     asset = Asset("x.jpg", Kind.IMAGE, "image/jpeg", 9, Digest.of(b"x"))
 
-    def picture(self):
-        return self
-
-    media = Media.still(np.full((64, 64, 3), 128, np.uint8))
+    def media(self):
+        return Media.still(np.full((64, 64, 3), 128, np.uint8))
 
 
 def evidence(extent, mark=None):
@@ -62,7 +60,7 @@ def evidence(extent, mark=None):
 
 def test_a_hole_is_said_in_words_that_accuse_nobody():
     scheme = Scheme(Extent(0.9, 0.05, (HOLE,)))
-    answer = MarkCheck([scheme])(Seen(), ())
+    answer = MarkCheck(lambda kind, scheme=scheme: [scheme])(Seen(), ())
     assert "It is missing in one region (27–40 % from the left, 36–55 % from the top)" in answer.summary
     assert "may have been replaced, or painted over" in answer.summary
     assert HOLE_CAUTION in answer.reasons
@@ -76,7 +74,7 @@ def test_nothing_is_said_where_nothing_is_missing_or_the_scheme_cannot_tell():
         locate = None
 
     for scheme in (Scheme(Extent(1.0, 0.0, ())), Scheme(None), Blind(None)):
-        answer = MarkCheck([scheme])(Seen(), ())
+        answer = MarkCheck(lambda kind, scheme=scheme: [scheme])(Seen(), ())
         assert "missing" not in answer.summary
         assert HOLE_CAUTION not in answer.reasons
 
