@@ -23,6 +23,10 @@ def show_inspection(found: Mapping[str, Any], console: Console) -> None:
         if key != "type":
             _branch(tree, key, value, pen)
     put(console, tree)
+    if (found.get("manifest") or {}).get("identities"):
+        from assay.provenance.identity import PROVES
+
+        put(console, pen(PROVES, "dim"))
 
 
 def _branch(tree: Tree, key: str, value: object, pen: Pen) -> None:

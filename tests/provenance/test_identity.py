@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import io
 import json
 import re
 import time
@@ -12,6 +13,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from assay.provenance.credentials.identities import judge_identities
 from assay.provenance.errors import CredentialError
@@ -336,6 +338,26 @@ def test_every_status_is_said_apart_from_the_verdict(desk, guild, stated):
     assert PROVES in shown
     assert "Holds, and is on your list" in shown
     assert inspect(desk.workspace, path)["manifest"]["identities"][0]["list"] == "guild"
+
+
+def test_the_terminal_says_who_stands_by_what_and_what_that_is_worth():
+    from assay.cli.show import show_report
+    from assay.cli.show_inspection import show_inspection
+
+    for report in (untrusted(), untrusted(identities=(laced("x"), laced("y")))):
+        for shown in (
+            lambda console, report=report: show_report(report, console),
+            lambda console, report=report: show_report(report, console, verbose=True),
+            lambda console, report=report: show_inspection({"manifest": report.manifest.to_json()}, console),
+        ):
+            out = io.StringIO()
+            shown(Console(file=out, width=400, _environ={}))
+            text = " ".join(re.sub("[│├└─]", " ", out.getvalue()).split())
+            assert PROVES in text
+            assert all(i.says in text for i in report.manifest.stated)
+    out = io.StringIO()
+    show_report(untrusted(identities=()), Console(file=out, width=400, _environ={}))
+    assert "CAWG" not in out.getvalue()
 
 
 def test_a_page_without_identities_does_not_speak_of_them():
