@@ -317,6 +317,7 @@ def _coverage(report: Report, pen: Pen) -> Iterator[list[RenderableType]]:
 
 def _basis(report: Report, pen: Pen) -> Table:
     from assay.provenance import wording
+    from assay.provenance.leaning import block_words
 
     grid = _grid(None, 1)
     changed = {c: v for c, v in report.without.items() if v != str(report.verdict)}
@@ -324,6 +325,7 @@ def _basis(report: Report, pen: Pen) -> Table:
     rows["Digest"] = report.asset.digest
     if report.score:
         rows["Weight"] = f"{report.score.band} (log10 LR {report.score.log10_lr:+.2f})"
+        rows["Blocks"] = " ".join(block_words(report.score.blocks))
     rows |= {"Policy": report.policy, "Examined": wording.moment(report.time)}
     rows |= {**report.engines, "Sandbox": report.sandbox}
     for entry in report.trust:

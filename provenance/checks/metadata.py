@@ -35,7 +35,8 @@ class MetadataCheck:
         def work(source: BinaryIO) -> Answer:
             found = read_disclosures(source, subject.asset.media_type, subject.limits)
             structure, oddities = _structure(source, subject)
-            record = camera_record(source, subject.asset.media_type, subject.limits).to_json()
+            others = structure.get("unlike", ())
+            record = camera_record(source, subject.asset.media_type, subject.limits, others).to_json()
             document = {"disclosures": found.to_json(), "structure": structure, "oddities": oddities}
             return Answer(document | {"record": record})
 

@@ -7,13 +7,14 @@ weigh is therefore little, and was measured (docs/formats/blocks.md).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from assay.provenance.errors import AssayError
 from assay.provenance.files.bytemap import View
 from assay.provenance.files.picture import FORMATS, metadata_of, size_of
+from assay.provenance.files.thumbnails import unlike
 from assay.provenance.limits import Limits
 
 AS_TAKEN, REWRITTEN, AT_ODDS = "as-taken", "rewritten", "at-odds"
@@ -59,8 +60,13 @@ class CameraRecord:
         return cls(str(document["class"]), str(document["format"]))
 
 
-def camera_record(stream: BinaryIO, media_type: str, limits: Limits) -> CameraRecord:
-    """Return the class of a file's structure; meant for the worker. What cannot be read is PLAIN."""
+def camera_record(
+    stream: BinaryIO, media_type: str, limits: Limits, others: Sequence[str] | None = None
+) -> CameraRecord:
+    """Return the class of a file's structure; meant for the worker. What cannot be read is PLAIN.
+
+    ``others`` are the small pictures that show something else, by ``thumbnails.unlike``, which is asked if None.
+    """
     kind = media_type.removeprefix("image/")
     kind = kind if kind in ("jpeg", "png", "webp") else ""
     if media_type not in FORMATS:
@@ -71,7 +77,10 @@ def camera_record(stream: BinaryIO, media_type: str, limits: Limits) -> CameraRe
         segments = _segments(View(stream)) if kind == "jpeg" else ()
     except AssayError:
         return CameraRecord(PLAIN, kind)
-    return CameraRecord(_class(_fields(exif), width, height, segments), kind)
+    found = _class(_fields(exif), width, height, segments)
+    if found == AS_TAKEN and (unlike(stream, limits) if others is None else others):
+        found = AT_ODDS
+    return CameraRecord(found, kind)
 
 
 def _class(fields: Mapping[int, Any], width: int, height: int, segments: tuple[bytes, ...]) -> str:

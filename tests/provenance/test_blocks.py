@@ -130,6 +130,11 @@ def test_the_class_of_a_structure(data, found):
     assert camera_record(io.BytesIO(data), media_type, DEFAULT_LIMITS).found == found
 
 
+def test_a_camera_s_file_with_a_thumbnail_of_something_else_is_at_odds():
+    found = camera_record(io.BytesIO(taken()), "image/jpeg", DEFAULT_LIMITS, ("thumbnail",))
+    assert found.found == AT_ODDS
+
+
 def examined(path, data):
     path.write_bytes(data)
     with Subject.open(path) as subject:
