@@ -76,10 +76,13 @@ def parsed(data: bytes) -> list[Box]:
 # ---------------------------------------------------------------------------------- signatures
 
 
-def essence(store: Box) -> tuple[bytes, ...]:
-    """Return what a signature vouches for, by the bytes: all claims, signatures and assertions that claims name."""
+def essence(store: Box, *, active: bool = False) -> tuple[bytes, ...]:
+    """Return what signatures vouch for, by the bytes: claims, signatures and assertions that claims name.
+
+    Of all manifests of a store, or of the ``active`` one alone, which is the last.
+    """
     found: list[bytes] = []
-    for manifest in store.inside:
+    for manifest in store.inside[-1:] if active else store.inside:
         claim, signature = manifest.child(b"c2pa.claim"), manifest.child(b"c2pa.signature")
         if not claim or not signature:
             continue

@@ -1,8 +1,9 @@
 """Signed files with their boxes damaged, through `verify` as a desk runs it: what may come of it, and what never.
 
-The law: damage makes no file more than it was. A file is `source-confirmed`, or its integrity better than that of the
-file it was made from, only if every byte that the signature vouches for is still there (claims, signatures, the
-assertions they name, the picture) or if whoever signed it signed it anew.
+The law: damage makes no file more than it was. A file is `source-confirmed` only if every byte that signatures vouch
+for is still there (claims, signatures, the assertions they name, the picture), and its integrity is intact, or better
+than that of the file it was made from, only if what the newest signature vouches for is; or whoever signed it signed it
+anew.
 """
 
 from __future__ import annotations
@@ -44,25 +45,33 @@ RANKS = {"altered": 0, "unknown": 1, "as-declared": 2, "intact": 3}
 
 @dataclass(frozen=True)
 class Seed:
-    """A signed file taken apart, its boxes, who signed it, and what is said of it undamaged."""
+    """A signed file taken apart, its boxes, who signed it, and what is said of it undamaged.
+
+    ``vouched`` are the bytes that all signatures in it vouch for, ``own`` those of the newest one.
+    """
 
     carrier: Carrier
     root: Box
     signer: Person
     report: Report
     vouched: tuple[bytes, ...]
+    own: tuple[bytes, ...]
     beside: bool = False
 
 
 @dataclass(frozen=True)
 class Case:
-    """One damaged file: ``anew`` where its signer signed the damage, ``touched`` where the picture was changed too."""
+    """One damaged file: ``anew`` where its signer signed the damage, ``touched`` where the picture was changed too.
+
+    ``intact``: nothing of what is vouched for is missing; ``own``: nothing of what the newest signature vouches for.
+    """
 
     data: bytes
     suffix: str
     anew: bool = False
     touched: bool = False
     intact: bool = False
+    own: bool = False
     sidecar: bytes = b""
 
 
@@ -109,7 +118,10 @@ def seeds(desk: Desk) -> list[Seed]:
     bare = Carrier("sidecar", ".jpg", beside.read_bytes(), b"", store, lambda store: b"")
     (root,) = parsed(store)
     report = desk.verify(beside, checks=CHECKS)
-    return [*made, Seed(bare, root, studio.agency, report, essence(root), beside=True)]
+    return [
+        *made,
+        Seed(bare, root, studio.agency, report, essence(root), essence(root, active=True), beside=True),
+    ]
 
 
 def _seed(desk: Desk, path: Path, signer: Person) -> Seed:
@@ -118,7 +130,9 @@ def _seed(desk: Desk, path: Path, signer: Person) -> Seed:
     assert carrier.with_store(root.to_bytes()) == path.read_bytes(), (
         "taken apart and put together it is the same"
     )
-    return Seed(carrier, root, signer, desk.verify(path, checks=CHECKS), essence(root))
+    return Seed(
+        carrier, root, signer, desk.verify(path, checks=CHECKS), essence(root), essence(root, active=True)
+    )
 
 
 def damaged(seed: Seed, rng: Rng) -> Case:
@@ -148,10 +162,9 @@ def damaged(seed: Seed, rng: Rng) -> Case:
         whole[at] ^= 1 << int(rng.integers(8))
         before, after = bytes(whole[: len(before)]), bytes(whole[len(before) :])
     held = wrapped + (store if seed.beside else b"")
-    intact = not touched and all(part in held for part in seed.vouched)
-    return Case(
-        before + wrapped + after, seed.carrier.suffix, anew, touched, intact, store if seed.beside else b""
-    )
+    intact, own = (not touched and all(part in held for part in parts) for parts in (seed.vouched, seed.own))
+    sidecar = store if seed.beside else b""
+    return Case(before + wrapped + after, seed.carrier.suffix, anew, touched, intact, own, sidecar)
 
 
 def _refit(seed: Seed, root: Box, manifest: Box) -> None:
@@ -237,6 +250,8 @@ def _broken(seed: Seed, case: Case, report: Report) -> str:
         return ""
     if now.verdict == Verdict.SOURCE_CONFIRMED:
         return f"confirmed, though what was signed is not all there: {now.manifest.codes}"
+    if case.own:
+        return ""  # an ancestor is damaged: that is a conflict, and the file itself is as it was signed
     if RANKS[now.integrity] > RANKS[was.integrity] and now.manifest.label:
         return f"integrity rose from {was.integrity} to {now.integrity}"
     if now.integrity == "intact":

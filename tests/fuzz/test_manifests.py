@@ -14,7 +14,7 @@ from .boxes import essence, parsed
 from .damage import RAW
 from .manifests import KEPT, Case, damaged, drawn, seeds, tried
 
-RUNS = 80
+RUNS = 64
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,11 @@ def test_undamaged_files_stay_what_they_are(signed):
     for seed in made:
         beside = seed.carrier.store if seed.beside else b""
         case = Case(
-            seed.carrier.with_store(seed.carrier.store), seed.carrier.suffix, intact=True, sidecar=beside
+            seed.carrier.with_store(seed.carrier.store),
+            seed.carrier.suffix,
+            intact=True,
+            own=True,
+            sidecar=beside,
         )
         outcome = tried(desk, seed, case, page=True)
         assert not outcome.finding
