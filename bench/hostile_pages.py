@@ -108,8 +108,8 @@ class Trap:
 
     @property
     def asked(self) -> list[bytes]:
-        """What was asked that was not the browser's own."""
-        return [data for data in self.heard if not _OWN.match(data)]
+        """What was asked, over whichever connection, that was not the browser's own."""
+        return [data for data in self.heard if data and not _OWN.match(data)]
 
     def _listen(self) -> None:
         while True:
