@@ -53,6 +53,7 @@ HOSTILE = (
     "[link=https://evil.example]click[/link][bold red]x[/]",
     '=HYPERLINK("https://evil.example","x")',
     "\ud800 half a pair",
+    "no characters: \ufffe\uffff\ufdd0\U0001ffff",
     "W" * 10_000,
 )
 
