@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,50 @@ from assay.watermark.hallmark.sync import Pose
 
 MOST_TILES = 4096
 """Most tiles that a pose lays out: those of a square of 2048 canonical pixels, or of the longest strip."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Numbers of one period, (TILES, TILES, DIMENSIONS): those that share a sign of the key are summed."""
+
+    pattern: Pattern
+    numbers: Coefficients
+
+    @classmethod
+    def of(cls, pattern: Pattern, parts: Iterable[Heard]) -> Fold:
+        """Sum what the tiles of some pictures say, period by period."""
+        folded = np.zeros(pattern.signs.shape, np.float32)
+        for heard in parts:
+            rows, columns = heard.numbers.shape[:2]
+            for top in range(0, rows, TILES):
+                for left in range(0, columns, TILES):
+                    part = heard.numbers[top : top + TILES, left : left + TILES]
+                    folded[tiles_at(part.shape[:2], heard.start)] += part
+        return cls(pattern, folded)
+
+    def soft(self) -> tuple[NDArray[np.float32], float]:
+        """Return soft code bits (length,), positive for 0, and the root of the sum of squared numbers.
+
+        Under the hypothesis that the picture is not marked with this key the signs of the numbers are fair
+        coins, so that for any code word c in {-1, 1} the sum c . soft is sub-Gaussian with that root as its
+        standard deviation (Hoeffding 1963; Khinchine's inequality).
+        """
+        places = self.pattern.places.reshape(-1)
+        soft = np.bincount(places, self.numbers.reshape(-1), self.pattern.length)
+        return soft.astype(np.float32), math.sqrt(float((self.numbers.astype(np.float64) ** 2).sum()))
+
+    def agreement(self, code: NDArray[np.uint8]) -> float:
+        """Return how well a code word agrees, in standard deviations of fair coins."""
+        soft, spread = self.soft()
+        return float((1 - 2.0 * code) @ soft) / (spread + 1e-12)
+
+    def loudness(self) -> float:
+        """Return in standard deviations how much more energy the soft bits have than fair coins would give."""
+        places = self.pattern.places.reshape(-1)
+        soft = np.bincount(places, self.numbers.reshape(-1), self.pattern.length)
+        energy = np.bincount(places, (self.numbers * self.numbers).reshape(-1), self.pattern.length)
+        ratio = soft**2 / np.maximum(energy, 1e-12)
+        return float((ratio.sum() - np.count_nonzero(energy)) / math.sqrt(2 * self.pattern.length))
 
 
 @dataclass(frozen=True)
@@ -33,51 +78,38 @@ class Heard:
     covered: NDArray[np.float32]
 
     @classmethod
-    def of(cls, pattern: Pattern, heard: Plane, light: Plane, cover: Plane, start: tuple[int, int]) -> Heard:
-        """Analyse a listened plane, its luma, and where there is a picture, all in canonical pose."""
+    def of(
+        cls, pattern: Pattern, heard: Plane, light: Plane | None, cover: Plane, start: tuple[int, int]
+    ) -> Heard:
+        """Analyse a listened plane, its luma, and where there is a picture, all in canonical pose.
+
+        Without luma the content's signs are not taken off: the mark is one that does not follow them.
+        """
         numbers = analysed(heard * cover)
         at = tiles_at(numbers.shape[:2], start)
         numbers *= pattern.signs[at]
         # Frequencies at which pictures are loud are turned down: the noise becomes white.
         numbers /= np.sqrt((numbers * numbers).mean((0, 1))) + np.float32(1e-9)
-        numbers *= polarity(light, cover, pattern.directions, start)[..., None]
+        if light is not None:
+            numbers *= polarity(light, cover, pattern.directions, start)[..., None]
         return cls(pattern, numbers, start, tiled(cover).mean((2, 3)))
 
-    def soft(self) -> tuple[NDArray[np.float32], float]:
-        """Return soft code bits (length,), positive for 0, and the root of the sum of squared numbers.
+    @property
+    def fold(self) -> Fold:
+        """The sum over periods."""
+        return Fold.of(self.pattern, (self,))
 
-        Under the hypothesis that the picture is not marked with this key the signs of the numbers are fair
-        coins, so that for any code word c in {-1, 1} the sum c . soft is sub-Gaussian with that root as its
-        standard deviation (Hoeffding 1963; Khinchine's inequality).
-        """
-        folded = self._folded()
-        places = self.pattern.places.reshape(-1)
-        soft = np.bincount(places, folded.reshape(-1), self.pattern.length)
-        return soft.astype(np.float32), math.sqrt(float((folded.astype(np.float64) ** 2).sum()))
+    def soft(self) -> tuple[NDArray[np.float32], float]:
+        """Return what ``Fold.soft`` says of these numbers."""
+        return self.fold.soft()
 
     def agreement(self, code: NDArray[np.uint8]) -> float:
         """Return how well a code word agrees, in standard deviations of fair coins."""
-        soft, spread = self.soft()
-        return float((1 - 2.0 * code) @ soft) / (spread + 1e-12)
-
-    def _folded(self) -> Coefficients:
-        """Return the sum of all periods, (TILES, TILES, DIMENSIONS)."""
-        rows, columns = self.numbers.shape[:2]
-        folded = np.zeros(self.pattern.signs.shape, np.float32)
-        for top in range(0, rows, TILES):
-            for left in range(0, columns, TILES):
-                part = self.numbers[top : top + TILES, left : left + TILES]
-                folded[tiles_at(part.shape[:2], self.start)] += part
-        return folded
+        return self.fold.agreement(code)
 
     def loudness(self) -> float:
         """Return in standard deviations how much more energy the soft bits have than fair coins would give."""
-        folded = self._folded()
-        places = self.pattern.places.reshape(-1)
-        soft = np.bincount(places, folded.reshape(-1), self.pattern.length)
-        energy = np.bincount(places, (folded * folded).reshape(-1), self.pattern.length)
-        ratio = soft**2 / np.maximum(energy, 1e-12)
-        return float((ratio.sum() - np.count_nonzero(energy)) / math.sqrt(2 * self.pattern.length))
+        return self.fold.loudness()
 
     def by_tile(self, code: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return each tile's agreement with a code word and the energy of its numbers, (tile rows, tile columns)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +24,7 @@ _GRID = PERIOD // 2  # side of the grid of offsets: the tones lie below half its
 _NEARBY = np.stack(np.meshgrid(*(np.arange(-1.25, 1.5, 0.25),) * 2), -1).reshape(
     -1, 2
 )  # fractions of its pixels
+Waves = NDArray[np.complex128]
 _STEPS = (0.003, 0.0015, 0.0007)
 
 STRETCHES = tuple(n * 0.012 for n in range(-17, 18) if n)
@@ -150,23 +151,26 @@ class Finder:
 
     def placed(self, spectrum: Spectrum, matrix: Matrix) -> Pose:
         """Return the best offset for a matrix, by correlating phases."""
-        tones = self.pattern.tones[0]
-        grid = np.zeros((_GRID, _GRID // 2 + 1), np.complex64)
-        grid[tones[:, 0] % _GRID, tones[:, 1]] = self._waves(spectrum, matrix)
-        match = fft.irfft2(grid, (_GRID, _GRID), workers=2)
-        peak = np.array(np.unravel_index(int(match.argmax()), match.shape), np.float64) * (PERIOD // _GRID)
-        return self._near(spectrum, matrix, peak)
+        return self.settled(self.waves(spectrum, matrix), matrix)
 
-    def _waves(self, spectrum: Spectrum, matrix: Matrix) -> NDArray[np.complex128]:
-        """Return the spectrum where a matrix puts the tones, their own phases taken off."""
+    def waves(self, spectrum: Spectrum, matrix: Matrix) -> Waves:
+        """Return the spectrum where a matrix puts the tones, (TONES,) complex128, their own phases taken off."""
         tones, phases = self.pattern.tones
         places = tones / PERIOD @ np.linalg.inv(matrix)
-        waves: NDArray[np.complex128] = spectrum.at(places) * np.exp(-1j * phases)
+        waves: Waves = spectrum.at(places) * np.exp(-1j * phases)
         return waves
 
-    def _near(self, spectrum: Spectrum, matrix: Matrix, place: NDArray[np.float64]) -> Pose:
+    def settled(self, waves: Waves, matrix: Matrix) -> Pose:
+        """Return the best pose of a matrix, from what ``waves`` heard at its tones."""
+        tones = self.pattern.tones[0]
+        grid = np.zeros((_GRID, _GRID // 2 + 1), np.complex64)
+        grid[tones[:, 0] % _GRID, tones[:, 1]] = waves
+        match = fft.irfft2(grid, (_GRID, _GRID), workers=2)
+        peak = np.array(np.unravel_index(int(match.argmax()), match.shape), np.float64) * (PERIOD // _GRID)
+        return self.near(waves, matrix, peak)
+
+    def near(self, waves: Waves, matrix: Matrix, place: NDArray[np.float64]) -> Pose:
         """Return the best pose whose centre lies near a place on the canvas."""
-        waves = self._waves(spectrum, matrix)
         turned = waves * np.exp(2j * np.pi / PERIOD * (self.pattern.tones[0] @ place))
         heights = (self._nearby @ turned.astype(np.complex64)).real
         best = int(heights.argmax())
@@ -179,11 +183,15 @@ class Finder:
 
     def refined(self, spectrum: Spectrum, pose: Pose) -> Pose:
         """Return the pose after small changes of scale, aspect, angle and shear, as long as they raise the score."""
+        return self.bettered(lambda matrix: self.waves(spectrum, matrix), pose)
+
+    def bettered(self, heard: Callable[[Matrix], Waves], pose: Pose) -> Pose:
+        """Refine a pose by what ``heard`` says of the tones under a matrix."""
         for step in _STEPS:
             for _ in range(4):
                 place = _solved(pose.matrix, pose.offset)
-                tried = [self._near(spectrum, pose.matrix @ change, place) for change in _changes(step)]
-                better = max(tried, key=lambda p: p.score)
+                matrices = [pose.matrix @ change for change in _changes(step)]
+                better = max((self.near(heard(m), m, place) for m in matrices), key=lambda p: p.score)
                 if better.score <= pose.score:
                     break
                 pose = better

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -31,6 +32,8 @@ class Voice:
 
     secret: bytes = field(repr=False)
     id_bits: int = 64
+    tries: ClassVar[int] = TRIES
+    """Most decodings of one reading with one key."""
 
     def __post_init__(self) -> None:
         if len(self.secret) < LEAST_MARK_SECRET:
@@ -84,5 +87,5 @@ class Voice:
         """Return a bound on the chance of so high an agreement with any identifier in any hypothesis tried."""
         if agreement <= 0:
             return 1.0
-        exponent = math.log(TRIES * keys) + self.id_bits * math.log(2) - agreement**2 / 2
+        exponent = math.log(self.tries * keys) + self.id_bits * math.log(2) - agreement**2 / 2
         return math.exp(max(-700.0, min(0.0, exponent)))

@@ -34,21 +34,37 @@ _STRIP = 128  # rows of the picture changed at a time
 def drawn(pattern: Pattern, code: NDArray[np.uint8], plane: Plane, placement: Placement) -> Plane:
     """Return the pattern of unit variance that says ``code`` on a canvas, in the polarity of its content."""
     light = placement.to_pattern(plane)
-    first = (placement.corner[0] // TILE, placement.corner[1] // TILE)
-    ahead = (placement.corner[0] % TILE, placement.corner[1] % TILE)
-    around = [(a, -(a + n) % TILE) for a, n in zip(ahead, light.shape, strict=True)]
-    cover = np.pad(np.ones_like(light), around)
-    at = tiles_at(tuple(n // TILE for n in cover.shape), first)
+    return placement.to_canvas(laid(pattern, code, light.shape, placement.corner, TONE_SHARE, light))
+
+
+def laid(
+    pattern: Pattern,
+    code: NDArray[np.uint8],
+    shape: tuple[int, ...],
+    corner: tuple[int, int],
+    tone_share: float,
+    light: Plane | None = None,
+) -> Plane:
+    """Return a piece of the pattern of unit variance that says ``code``, from ``corner`` on.
+
+    Its tones have a share of its power. ``light`` is the luma under it, whose polarity it takes on where it is given.
+    """
+    first = (corner[0] // TILE, corner[1] // TILE)
+    ahead = (corner[0] % TILE, corner[1] % TILE)
+    around = [(a, -(a + n) % TILE) for a, n in zip(ahead, shape, strict=True)]
+    whole = tuple(n + before + after for n, (before, after) in zip(shape, around, strict=True))
+    at = tiles_at(tuple(n // TILE for n in whole), first)
     signs = 1 - 2 * code.astype(np.float32)
     numbers = pattern.signs[at] * signs[pattern.places[at]]
-    content = polarity(np.pad(light, around), cover, pattern.directions, first)
-    numbers *= np.where(content < 0, np.float32(-1), np.float32(1))[..., None]
-    here = (slice(ahead[0], ahead[0] + light.shape[0]), slice(ahead[1], ahead[1] + light.shape[1]))
-    data = synthesised(numbers, cover.shape)[here]
-    rows, columns = ((np.arange(n) + c) % PERIOD for n, c in zip(light.shape, placement.corner, strict=True))
+    if light is not None:
+        cover = np.pad(np.ones_like(light), around)
+        content = polarity(np.pad(light, around), cover, pattern.directions, first)
+        numbers *= np.where(content < 0, np.float32(-1), np.float32(1))[..., None]
+    here = (slice(ahead[0], ahead[0] + shape[0]), slice(ahead[1], ahead[1] + shape[1]))
+    data = synthesised(numbers, (whole[0], whole[1]))[here]
+    rows, columns = ((np.arange(n) + c) % PERIOD for n, c in zip(shape, corner, strict=True))
     sync = pattern.sync[rows[:, None], columns]
-    mixed = np.float32(math.sqrt(1 - TONE_SHARE)) * data + np.float32(math.sqrt(TONE_SHARE)) * sync
-    return placement.to_canvas(mixed)
+    return np.float32(math.sqrt(1 - tone_share)) * data + np.float32(math.sqrt(tone_share)) * sync
 
 
 def added(pixels: Samples, change: Plane) -> Samples:

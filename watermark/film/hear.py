@@ -1,0 +1,217 @@
+"""What a film says to one key, look by look: where the pattern lies, which word it carries, and when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.watermark.film.follow import Look, Track, stepped, tracked
+from assay.watermark.film.listen import Glance
+from assay.watermark.film.voice import SECONDS, SIDE, FilmVoice
+from assay.watermark.hallmark.canvas import Plane
+from assay.watermark.hallmark.hearing import Fold, Heard, laid_out
+from assay.watermark.hallmark.spectrum import Matrix, Spectrum
+from assay.watermark.hallmark.sync import Finder, Pose
+from assay.watermark.payload import Bits
+
+ALARM = 1e-9
+"""Largest p-value at which an identifier is reported."""
+CLEAR = 5.6
+"""Score of a track below which what is heard on it is not decoded."""
+SURE = 6.5
+"""Score of a track from which its matrix is tried first in the looks that follow."""
+LOUD = 1.0
+"""Standard deviations of excess energy below which what was heard is not decoded."""
+POSES = 2
+"""Poses decoded of one search."""
+OFF = 0.05
+"""Natural logarithm of a change of scale from which on a look is listened to again at its own."""
+SMALLER = 0.6
+"""Second size, in canvases, at which films are searched: of deeper crops."""
+SEARCHES = 2
+"""Looks without a track that are searched at the second size and for changes of aspect; the later ones are not."""
+SLOT_SURE, PREDICTED = 4.0, 5.0
+"""Agreement in standard deviations of chance from which a slot carries the mark, and a look without a track."""
+
+TOUCHING = 0.15
+"""Seconds apart up to which two stretches count as one: a frame's length."""
+
+Search = Callable[[Finder, Spectrum], list[Pose]]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the tiles of one slot say, and when."""
+
+    start: float
+    stop: float
+    heard: Heard
+
+
+@dataclass(frozen=True)
+class Found:
+    """An identifier, its code word, how well it agrees, the chance of that, and the look and track it was read from."""
+
+    id: str
+    code: Bits
+    agreement: float
+    p_value: float
+    look: Look
+    track: Track
+
+
+@dataclass
+class Ear:
+    """Hears one voice in the looks of one film, in order; ``keys`` is how many voices are tried."""
+
+    voice: FilmVoice
+    keys: int = 1
+    found: Found | None = None
+    slots: list[Said] = field(default_factory=list)
+    _lost: list[Look] = field(default_factory=list)
+    _known: list[tuple[float, Matrix]] = field(default_factory=list)
+    _decoded: int = 0
+
+    def take(self, glance: Glance, look: Look) -> None:
+        """Hear one look; ``look`` is the glance as it is heard at the canvas' own size."""
+        best: tuple[Look, Track] | None = None
+        for candidate in self._candidates(glance, look):
+            slots = self._said(*candidate)
+            if best is None or candidate[1].pose.score > best[1].pose.score:
+                best = candidate
+            if self.found or self._reads(slots, *candidate):
+                best = candidate
+                break
+        if best is None:
+            self._lost.append(look)
+            return
+        if best[1].pose.score > SURE or self.found:
+            self._remember(*best)
+        first = not self.slots
+        self.slots += self._said(*best)
+        if not self.found and not first:
+            self._reads(self.slots, *best)
+
+    def _candidates(self, glance: Glance, look: Look) -> Iterator[tuple[Look, Track]]:
+        """Yield how the pattern may lie in a look, the likeliest and cheapest first."""
+        finder = self.voice.finder
+        for side, matrix in [*self._known, (SIDE, np.eye(2))]:
+            near = look if side == SIDE else glance.listened(side)
+            track = tracked(finder, near, matrix)
+            if track.pose.score >= CLEAR:
+                yield near, track
+                if track.pose.score >= SURE:
+                    return
+        yield from self._searched(glance, look, Finder.search)
+        if len(self._lost) < SEARCHES and not self.found:
+            small = glance.listened(SIDE * SMALLER)
+            yield from self._searched(glance, small, Finder.search)
+            yield from self._searched(glance, look, Finder.search_stretched)
+
+    def _searched(self, glance: Glance, look: Look, search: Search) -> Iterator[tuple[Look, Track]]:
+        finder = self.voice.finder
+        for pose in search(finder, look.whole)[:POSES]:
+            if pose.score < CLEAR:
+                return
+            track = tracked(finder, look, pose.matrix, refine=True)
+            growth = math.sqrt(abs(float(np.linalg.det(track.pose.matrix))))
+            if abs(math.log(growth)) < OFF:
+                yield look, track
+                continue
+            nearer = glance.listened(look.side / growth)
+            yield nearer, tracked(finder, nearer, track.pose.matrix / growth, refine=True)
+
+    def _remember(self, look: Look, track: Track) -> None:
+        known = (look.side, track.pose.matrix)
+        same = [k for k in self._known if k[0] == known[0] and np.allclose(k[1], known[1])]
+        if not same:
+            self._known = [known, *self._known[:1]]
+
+    def _said(self, look: Look, track: Track) -> list[Said]:
+        return [
+            Said(start, stop, self._heard(plane, track.at(number)))
+            for number, ((start, stop), plane) in enumerate(zip(look.times, look.heard, strict=True))
+        ]
+
+    def _heard(self, plane: Plane, pose: Pose) -> Heard:
+        (turned, cover), first = laid_out(pose, (plane, np.ones_like(plane)))
+        return Heard.of(self.voice.pattern, turned, None, cover, first)
+
+    def _reads(self, slots: list[Said], look: Look, track: Track) -> bool:
+        """Try to decode what some slots say together."""
+        fold = Fold.of(self.voice.pattern, (said.heard for said in slots))
+        if self._decoded >= self.voice.tries - 1 or fold.loudness() < LOUD:
+            return False
+        self._decoded += 1
+        (word,) = self.voice.payload.decode(fold.soft()[0][None])
+        if word is None:
+            return False
+        code = self.voice.payload.encode(word.id)
+        agreement = fold.agreement(code)
+        p_value = self.voice.p_value(agreement, self.keys)
+        if p_value >= ALARM:
+            return False
+        self.found = Found(word.id, code, agreement, p_value, look, track)
+        return True
+
+    def finish(self) -> None:
+        """With the word known, hear again what was lost: where the tones are too faint, the word may be loud enough."""
+        if self.found is None:
+            return
+        for look in self._lost:
+            self.slots += self._predicted(self.found, look)
+        self._lost.clear()
+        self.slots.sort(key=lambda said: said.start)
+        fold = Fold.of(self.voice.pattern, (said.heard for said in self.slots))
+        agreement = fold.agreement(self.found.code)
+        if agreement > self.found.agreement:
+            p_value = self.voice.p_value(agreement, self.keys)
+            self.found = replace(self.found, agreement=agreement, p_value=p_value)
+
+    def _predicted(self, found: Found, look: Look) -> list[Said]:
+        """Return what a look says where the pattern should lie in it by the time that has passed, or the next best."""
+        if look.heard[0].shape != found.look.heard[0].shape:
+            return []  # listened to before its size was known
+        pose = found.track.pose
+        passed = round((look.times[0][0] - found.look.times[0][0]) / SECONDS)
+        best: list[Said] = []
+        most = PREDICTED
+        for count in (passed - 1, passed, passed + 1):
+            there = stepped(pose, count)
+            place: NDArray[np.float64] = np.linalg.solve(there.matrix, there.offset).astype(np.float64)
+            near = self.voice.finder.near(
+                self.voice.finder.waves(look.whole, pose.matrix), pose.matrix, place
+            )
+            slots = self._said(look, Track(near, len(look.heard)))
+            fold = Fold.of(self.voice.pattern, (said.heard for said in slots))
+            agreement = fold.agreement(found.code)
+            if agreement > most:
+                best, most = slots, agreement
+        return best
+
+    def carried(self) -> list[tuple[float, float]]:
+        """Return the stretches that carry the word, (start, stop) in seconds, ascending."""
+        if self.found is None:
+            return []
+        agreed = [said.heard.agreement(self.found.code) for said in self.slots]
+        around = [sum(agreed[max(0, n - 1) : n + 2]) / math.sqrt(3) for n in range(len(agreed))]
+        return joined(
+            (said.start, said.stop)
+            for said, alone, near in zip(self.slots, agreed, around, strict=True)
+            if alone >= SLOT_SURE or (alone >= SLOT_SURE / 2 and near >= SLOT_SURE)
+        )
+
+
+def joined(times: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return stretches with those that touch made one; ``times`` are ascending."""
+    stretches: list[tuple[float, float]] = []
+    for start, stop in times:
+        if stretches and start - stretches[-1][1] < TOUCHING:
+            stretches[-1] = (stretches[-1][0], max(stop, stretches[-1][1]))
+        else:
+            stretches.append((start, stop))
+    return stretches

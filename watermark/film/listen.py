@@ -1,0 +1,71 @@
+"""From frames as they pass to looks: a few frames of each slot, listened to at the canvas' size, averaged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from assay.provenance.media import Media
+from assay.watermark.film.follow import Look
+from assay.watermark.film.voice import SIDE
+from assay.watermark.hallmark.canvas import Plane, canonical_shape, luma, resampled
+from assay.watermark.hallmark.listener import by_network
+
+SLOT = 0.5
+"""Seconds of a slot, the least stretch that is said to carry a mark or not."""
+SLOTS = 4
+"""Slots heard together."""
+FRAMES = 4
+"""Most frames of a slot that are listened to."""
+LEAST_SIDE = 48
+"""Fewest pixels of a frame's shorter side in which anything is looked for."""
+
+
+@dataclass
+class Glance:
+    """The canvases of some frames of SLOTS slots, from ``start`` on: what a look is made of."""
+
+    start: float
+    stop: float = 0.0
+    planes: list[list[Plane]] = field(default_factory=lambda: [[] for _ in range(SLOTS)])
+
+    def listened(self, side: float) -> Look:
+        """Listen at a size: ``side`` is that of a square of the planes' area."""
+        times, heard = [], []
+        for number, planes in enumerate(self.planes):
+            if planes:
+                shape = canonical_shape(planes[0].shape[0], planes[0].shape[1], side)
+                times.append(self._times(number))
+                heard.append(np.mean([by_network(resampled(plane, shape)) for plane in planes], axis=0))
+        return Look(tuple(times), tuple(heard), side)
+
+    def _times(self, number: int) -> tuple[float, float]:
+        begin = self.start + number * SLOT
+        return begin, max(begin, min(begin + SLOT, self.stop))
+
+
+def glances(media: Media) -> Iterator[Glance]:
+    """Yield the frames of a film, reduced, SLOTS slots at a time; nothing of frames that are too small."""
+    current: Glance | None = None
+    began = step = 0.0
+    taken = -1
+    for at, pixels in media.timed():
+        if min(pixels.shape[:2]) < LEAST_SIDE:
+            return
+        time = float(at)
+        if current is None or time >= current.start + SLOT * SLOTS - 1e-6:
+            if current is not None:
+                yield current
+            current, taken = Glance(time), -1
+        place = math.floor((time - current.start) / SLOT * FRAMES + 1e-6)
+        step = time - began if 0 < time - began < SLOT else step
+        began, current.stop = time, time + step
+        if place > taken:
+            taken = place
+            shape = canonical_shape(pixels.shape[0], pixels.shape[1], SIDE)
+            current.planes[min(place // FRAMES, SLOTS - 1)].append(luma(pixels, shape))
+    if current is not None:
+        yield current
