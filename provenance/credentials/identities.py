@@ -190,6 +190,8 @@ class _Judge:
 def _leaf_lists(store: bytes, read: Iterable[object], anchors: Sequence[Anchors]) -> dict[str, str]:
     """Return, by serial number, the list of identities that holds the very certificate of an identity."""
     found: dict[str, str] = {}
+    if not any(a.kind == "cawg" and a.end_entities for a in anchors):
+        return found
     for data in read:
         serial = _text(_map(_map(data).get("signature_info")).get("cert_serial_number"))
         for certificate in find_certificates(store, serial) if serial else ():

@@ -86,8 +86,9 @@ class Revocations:
         return replace(manifest, revocation=Revocation("good", source, _text(newest.made)))
 
     def _identity(self, manifest: Manifest, identity: Identity) -> Identity:
-        found = find_certificates(manifest.store, identity.serial) if identity.serial and self.denials else ()
-        if not any(_names(d, c) for c in found for d in self.denials):
+        denials = [d for d in self.denials if d.serial == identity.serial]
+        found = list(find_certificates(manifest.store, identity.serial)) if denials else []
+        if not any(_names(d, c) for c in found for d in denials):
             return identity
         reason = "its certificate is on your own list of those that no longer count"
         return replace(identity, status=IdentityStatus.BROKEN, list="", reason=reason)
