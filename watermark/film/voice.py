@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from assay.watermark.hallmark.pattern import PERIOD
+import numpy as np
+
+from assay.watermark.hallmark.canvas import Plane
+from assay.watermark.hallmark.hearing import Heard
+from assay.watermark.hallmark.pattern import PERIOD, TILE
 from assay.watermark.hallmark.voice import Voice
-from assay.watermark.payload import key_stream
+from assay.watermark.payload import Bits, key_stream
 
 SCHEME = "io.assay.film.1"
 """The algorithm id."""
@@ -38,3 +42,10 @@ class FilmVoice(Voice):
             int(n) for n in key_stream("assay film placement", self.key + self.payload.parse(id), 2)
         )
         return (row + number * STEP[0]) % PERIOD, (column + number * STEP[1]) % PERIOD
+
+    def agreement(self, listened: Plane, code: Bits, corner: tuple[int, int]) -> float:
+        """Return how well a listened canvas agrees with a code word, its upper left at ``corner`` of the pattern."""
+        ahead = [(n % TILE, 0) for n in corner]
+        heard, cover = (np.pad(plane, ahead) for plane in (listened, np.ones_like(listened)))
+        first = (corner[0] // TILE, corner[1] // TILE)
+        return Heard.of(self.pattern, heard, None, cover, first).agreement(code)

@@ -12,9 +12,10 @@ import numpy as np
 from assay.provenance.errors import LimitError
 from assay.provenance.media import Samples, Timed
 from assay.watermark.film.voice import SECONDS, SIDE, TONE_SHARE, FilmVoice
-from assay.watermark.hallmark.canvas import Plane, canonical_shape, luma
+from assay.watermark.hallmark.canvas import Plane, canonical_shape, luma, resampled
+from assay.watermark.hallmark.listener import by_network
 from assay.watermark.hallmark.mask import amplitude
-from assay.watermark.hallmark.write import added, laid
+from assay.watermark.hallmark.write import added, coded, laid
 
 LEAST_SIDE = 96
 """Fewest pixels of a frame's shorter side."""
@@ -26,8 +27,18 @@ KEPT = 0.7
 """Share of the former amplitude that stays while a scene goes on: what flickers costs a codec bits."""
 CUT = 12.0
 """Mean change of the canvas in grey levels from which on another scene has begun."""
-DECIBELS = 42.1
-"""Peak signal-to-noise ratio of a frame in which nothing is clipped."""
+TRIED = 42.1
+"""Peak signal-to-noise ratio in decibels at which a trial passage is tried."""
+TRIAL = Fraction(1)
+"""Seconds after which another trial is made."""
+TRIAL_QUALITY = 30
+"""Quality of the trial's JPEG, at half the frame's sides: about what is left of a frame at half size and crf 32."""
+MIDDLE, HEARD, SLOPE = 42.4, 24.0, 10.0
+"""Decibels where a trial's statistic is HEARD, and decibels more for each factor of ten in it."""
+LOUDEST, FAINTEST = 40.5, 45.0
+"""Decibels between which the strength is chosen."""
+MOST = 2.4
+"""Largest factor of the amplitude: black and night stay below the loudest."""
 
 
 @dataclass
@@ -40,7 +51,9 @@ class Writer:
     _change: Plane | None = field(default=None, init=False)
     _amplitude: Plane | None = field(default=None, init=False)
     _seen: Plane | None = field(default=None, init=False)
+    _decibels: float | None = field(default=None, init=False)
     _next: Fraction = field(default=Fraction(0), init=False)
+    _trial: Fraction = field(default=Fraction(0), init=False)
 
     def marked(self, frames: Iterator[Timed]) -> Iterator[Timed]:
         """Yield the frames with the identifier in their luma; raises LimitError where they are too small."""
@@ -60,7 +73,12 @@ class Writer:
         if stale or self._change is None or at >= self._next:
             self._look(luma(pixels, shape))
             self._next = at + REFRESH
-            self._change = self._strength(self._pattern(number, shape))
+            pattern = self._pattern(number, shape)
+            if self._decibels is None or at >= self._trial:
+                self._try(pixels, pattern, number)
+                self._trial = at + TRIAL
+            assert self._decibels is not None
+            self._change = self._scaled(pattern, self._decibels)
         return added(pixels, self._change)
 
     def _pattern(self, number: int, shape: tuple[int, int]) -> Plane:
@@ -77,11 +95,23 @@ class Writer:
         goes_on = seen is not None and seen.shape == plane.shape and float(np.abs(plane - seen).mean()) < CUT
         if before is not None and goes_on:
             borne = np.float32(KEPT) * before + np.float32(1 - KEPT) * borne
+        else:
+            self._decibels = None
         self._seen, self._amplitude = plane, borne
 
-    def _strength(self, pattern: Plane) -> Plane:
-        """Return the change of the canvas in grey levels."""
+    def _try(self, pixels: Samples, pattern: Plane, number: int) -> None:
+        """Choose the strength by what outlasts a trial passage."""
+        tried = added(pixels, self._scaled(pattern, TRIED))
+        half = luma(tried, (pixels.shape[0] // 2, pixels.shape[1] // 2))
+        listened = by_network(resampled(coded(half, TRIAL_QUALITY), (pattern.shape[0], pattern.shape[1])))
+        code, corner = self.voice.payload.encode(self.id), self.voice.corner(self.id, number)
+        heard = max(1.0, self.voice.agreement(listened, code, corner))
+        wanted = min(FAINTEST, max(LOUDEST, MIDDLE + SLOPE * math.log10(heard / HEARD)))
+        self._decibels = wanted if self._decibels is None else KEPT * self._decibels + (1 - KEPT) * wanted
+
+    def _scaled(self, pattern: Plane, decibels: float) -> Plane:
+        """Return the change of the canvas in grey levels at a peak signal-to-noise ratio."""
         assert self._amplitude is not None
-        change = self._amplitude * pattern
+        change: Plane = self._amplitude * pattern
         loud = math.sqrt(float((change * change).mean())) + 1e-6
-        return change * np.float32(255 / 10 ** (DECIBELS / 20) / loud)
+        return change * np.float32(min(MOST, 255 / 10 ** (decibels / 20) / loud))

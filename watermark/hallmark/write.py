@@ -72,14 +72,14 @@ def added(pixels: Samples, change: Plane) -> Samples:
     height, width = pixels.shape[:2]
     marked = np.empty_like(pixels)
     most = np.float32(127 / FINE)
-    coded = np.round(np.clip(change, -most, most) * FINE + 128).astype(np.uint8)
+    levels = np.round(np.clip(change, -most, most) * FINE + 128).astype(np.uint8)
     share = change.shape[0] / height
     noise = _noise(width)
 
     def add(top: int) -> None:
         count = min(_STRIP, height - top)
         box = (0.0, top * share, float(change.shape[1]), min((top + count) * share, float(change.shape[0])))
-        fine = Image.fromarray(coded).resize((width, count), Image.Resampling.BICUBIC, box=box)
+        fine = Image.fromarray(levels).resize((width, count), Image.Resampling.BICUBIC, box=box)
         # (change * FINE + noise + FINE / 2) // FINE: rounded to the nearest level, in whole numbers.
         whole = np.asarray(fine).astype(np.int16)
         whole += noise[:count]
@@ -96,11 +96,14 @@ def worn(plane: Plane, shape: tuple[int, int]) -> Plane:
     """Return a canonical plane after a hard passage: reduced to WORN_SHARE or WORN_PIXELS, JPEG, and back."""
     scale = min(WORN_SHARE, math.sqrt(WORN_PIXELS / (shape[0] * shape[1])))
     small = resampled(plane, (max(8, round(shape[0] * scale)), max(8, round(shape[1] * scale))))
+    return resampled(coded(small, WORN_QUALITY), (plane.shape[0], plane.shape[1]))
+
+
+def coded(plane: Plane, quality: int) -> Plane:
+    """Return a plane of grey levels after JPEG of a quality."""
     memory = io.BytesIO()
-    Image.fromarray(np.clip(np.round(small), 0, 255).astype(np.uint8)).save(
-        memory, "JPEG", quality=WORN_QUALITY
-    )
-    return resampled(np.asarray(Image.open(memory), np.float32), (plane.shape[0], plane.shape[1]))
+    Image.fromarray(np.clip(np.round(plane), 0, 255).astype(np.uint8)).save(memory, "JPEG", quality=quality)
+    return np.asarray(Image.open(memory), np.float32)
 
 
 def _noise(width: int) -> NDArray[np.int16]:
