@@ -22,6 +22,7 @@ from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Origin, Report, Score, Verdict, manifest_of, recovered_of
 from assay.provenance.text import safe_text
 from assay.provenance.weighing import weigh
+from assay.provenance.wording import check_name
 
 # ENFSI guideline for evaluative reporting (2015), verbal scale, by |log10 LR|; below LEANS, a ratio of 2, it is silent.
 _BANDS = ((1.0, "weak"), (2.0, "moderate"), (3.0, "moderately strong"), (4.0, "strong"))
@@ -335,7 +336,7 @@ def _open_sentence(
         )
     if manifest.remote_url:
         return "The file says that its credentials are kept elsewhere; they were not fetched, so nothing is confirmed."
-    unheard = [e.check for e in evidence if e.status is Status.ERROR]
+    unheard = [check_name(e.check) for e in evidence if e.status is Status.ERROR]
     if unheard:
         return (
             f"Not everything could be examined ({safe_text(', '.join(unheard), 120)}), "
