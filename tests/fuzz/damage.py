@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import cbor2
@@ -195,7 +196,10 @@ def cbor(root: Box, rng: Rng) -> None:
     except Exception:  # changed before
         return
     signed = isinstance(value, cbor2.CBORTag) and value.tag == 18
-    made = encoded((_cose if signed else _changed)(value, rng), rng)
+    try:
+        made = encoded((_cose if signed else _changed)(value, rng), rng)
+    except cbor2.CBOREncodeError:  # it came to hold itself
+        return
     leaf.content = made if len(made) <= LARGEST else leaf.content
 
 
@@ -271,11 +275,12 @@ def _changed(value: Any, rng: Rng) -> Any:
 
 
 def _places(value: Any) -> Any:
-    """Iterate over (holder, key) of all that is in lists and maps."""
-    stack = [value]
+    """Iterate over (holder, key) of all that is in lists and maps; a value that holds itself (tag 29) is seen once."""
+    stack, seen = [value], set()
     while stack:
         holder = stack.pop()
-        if isinstance(holder, dict | list):
+        if isinstance(holder, dict | list) and id(holder) not in seen:
+            seen.add(id(holder))
             for key, item in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
                 yield holder, key
                 stack.append(item)
@@ -332,7 +337,8 @@ def exclude(root: Box, rng: Rng) -> None:
                     None,
                 ),
             )
-            leaf.content = cbor2.dumps(value)
+            with suppress(cbor2.CBOREncodeError):
+                leaf.content = cbor2.dumps(value)
 
 
 def refer(root: Box, rng: Rng) -> None:
@@ -351,7 +357,8 @@ def refer(root: Box, rng: Rng) -> None:
         for holder, key in list(_places(value)) if isinstance(value, dict) else []:
             if key == "url" and rng.random() < 0.3:
                 holder[key] = pick(rng, [*own, *URLS])
-        leaf.content = cbor2.dumps(value)
+        with suppress(cbor2.CBOREncodeError):
+            leaf.content = cbor2.dumps(value)
 
 
 Change = Callable[[Box, Rng], None]
