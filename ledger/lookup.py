@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from assay.ledger.likeness.trail import words_in
 from assay.provenance.entry import Recovery
 from assay.provenance.event import MAX_SUBJECTS
 from assay.provenance.leaf import Leaf
@@ -26,7 +27,7 @@ def key_of(kind: str, value: str) -> int:
     """Return the first 64 bits of SHA-256("<kind>:<value>"), 0 <= key < 2^64.
 
     Kinds are ``digest`` (sha256:HEX), ``manifest`` (URN), ``mark`` (SCHEME:HEX), ``binding`` (ALG:VALUE),
-    ``event`` (sha256:HEX of a file that an event is about).
+    ``word`` (of a trail), ``event`` (sha256:HEX of a file that an event is about).
     """
     return int.from_bytes(hashlib.sha256(f"{kind}:{value}".encode()).digest()[:8], "big")
 
@@ -83,8 +84,11 @@ def leaf_keys(leaf: Leaf) -> list[int]:
 
 def recovery_keys(recovery: Recovery | None) -> list[int]:
     """Return the keys that follow from what is kept beside the leaf; they are erased with it."""
-    bindings = recovery.bindings if recovery else ()
-    return sorted({key_of("binding", f"{alg}:{value}") for alg, value in bindings})
+    if recovery is None:
+        return []
+    names = [("binding", f"{alg}:{value}") for alg, value in recovery.bindings]
+    names += [("word", word) for word in words_in(recovery.sketch)]
+    return sorted({key_of(*name) for name in names})
 
 
 def run_of(index: int, size: int) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from assay.ledger.appender import CHECK_HINT
 from assay.ledger.likeness.near import NearSearch, is_near
+from assay.ledger.likeness.trail import words_in
 from assay.ledger.lookup import key_of, key_range, runs, stored
 from assay.ledger.store.database import Store
 from assay.ledger.store.transaction import Head, Transaction
@@ -36,6 +38,10 @@ MAX_FOUND = 16
 """Most entries one look-up returns: the oldest, or by fingerprint the nearest."""
 MAX_EVENTS = 1024
 """Most events of one file that are returned: the oldest."""
+MAX_WORDS = 4096
+"""Most words of a trail that one look-up asks for: the first of them."""
+MAX_SHARING = 64
+"""Most entries that one word leads to; it tells little where there are more."""
 MAX_PREFIX = 4096
 """Most entries that one look-up by prefix returns."""
 
@@ -239,6 +245,19 @@ class LogView:
         """Return the entries beside which this soft binding is kept, oldest first."""
         found = self._find("binding", f"{alg}:{value}")
         return [item for item in found if item.recovery and (alg, value) in item.recovery.bindings]
+
+    def find_words(self, words: Sequence[str]) -> Sequence[Found]:
+        """Return the entries of films and sounds that share most of these words of their trails, the best first."""
+        votes: Counter[int] = Counter()
+        with self._store.reading() as tx:
+            size = tx.head().size
+            within = runs(0, size, size)
+            for key in stored(key_of("word", word) for word in words[:MAX_WORDS]):
+                votes.update(tx.by_keys(within, key, key, size, MAX_SHARING))
+            best = sorted(votes, key=lambda index: (-votes[index], index))[:MAX_FOUND]
+            found = self._found(tx, [(0, index) for index in best])
+        asked = set(words)
+        return [item for item in found if item.recovery and asked & set(words_in(item.recovery.sketch))]
 
     def find_events(self, digest: Digest) -> Sequence[Receipt]:
         """Return the events that are about the file with this digest, oldest first."""

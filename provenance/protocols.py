@@ -168,6 +168,10 @@ class Log(Protocol):
         """Return the entries beside which this soft binding is kept, oldest first."""
         ...
 
+    def find_words(self, words: Sequence[str]) -> Sequence[Found]:
+        """Return the entries of films and sounds that share most of these words of their trails, the best first."""
+        ...
+
     def find_events(self, digest: Digest) -> Sequence[Receipt]:
         """Return the receipts of the events that are about the file with this digest, oldest first."""
         ...
@@ -225,7 +229,19 @@ class Fingerprinter(Protocol):
         ...
 
     def sketch(self, media: Media) -> bytes:
-        """Return the small picture kept for comparing regions (docs/formats/sketch.md)."""
+        """Return what is kept for comparing: of a picture a small one (docs/formats/sketch.md), else the trail."""
+        ...
+
+    def trail(self, media: Media) -> bytes:
+        """Return what a received film or sound is found and followed by, in one pass (docs/formats/trail.md)."""
+        ...
+
+    def words(self, trail: bytes) -> Sequence[str]:
+        """Return the words of a trail, some of which the original's trail has too."""
+        ...
+
+    def follow(self, trail: bytes, sketch: bytes) -> Comparison:
+        """Lay a received trail over what is kept of an original; raises MalformedError where either is none."""
         ...
 
     def picture(self, sketch: bytes) -> Samples | None:
@@ -248,7 +264,9 @@ class Comparison:
     ``regions`` are changed rectangles as fractions (left, top, width, height) of the *received* picture;
     ``changed`` the fraction of the compared area that differs; ``alignment`` says in words how the received
     picture had to be laid over the original (``"as is"``, ``"cropped to 71 %"``), or, told by a mark,
-    what was done to it (``"turned by 17° clockwise, cropped to 22%"``).
+    what was done to it (``"turned by 17° clockwise, cropped to 22%"``), or which seconds of the original they are. Of
+    a film or a sound ``span`` are those seconds, (start, stop), and ``changes`` the seconds of the received in which
+    it shows or says something else.
     """
 
     similarity: float
@@ -256,6 +274,8 @@ class Comparison:
     changed: float
     regions: tuple[tuple[float, float, float, float], ...]
     alignment: str
+    span: tuple[float, float] | None = None
+    changes: tuple[tuple[float, float], ...] = ()
 
 
 class Check(Protocol):

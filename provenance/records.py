@@ -82,11 +82,11 @@ def _credentials(workspace: Workspace, subject: Subject) -> Manifest:
 
 
 def _media(subject: Subject) -> Media | None:
-    if subject.asset.kind is not Kind.IMAGE:
+    if subject.asset.kind not in (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO):
         return None
     try:
-        return subject.picture().media
-    except UnsupportedError:  # a picture that is not decoded here is logged by its bytes
+        return subject.media()
+    except UnsupportedError:  # what is not decoded here is logged by its bytes
         return None
 
 
@@ -152,8 +152,11 @@ def _find_code(workspace: Workspace, text: str) -> list[tuple[str, Found]]:
 def _find_file(workspace: Workspace, path: Path) -> list[tuple[str, Found]]:
     with Subject.open(path, workspace.limits) as subject:
         exact = [("digest", f) for f in workspace.log.find_digest(subject.asset.digest)]
-        if exact or subject.asset.kind is not Kind.IMAGE:
+        if exact or subject.asset.kind not in (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO):
             return exact
+        if subject.asset.kind is not Kind.IMAGE:
+            words = workspace.fingerprinter.words(workspace.fingerprinter.trail(subject.media()))
+            return [("fingerprint", f) for f in workspace.log.find_words(words)]
         fingerprints = workspace.fingerprinter.fingerprints(subject.picture().media)
     near: dict[int, Found] = {}  # an entry that is near by both kinds of fingerprint is found once
     for fingerprint in fingerprints:

@@ -21,6 +21,11 @@ class Lead:
     compared: bool
 
 
+def _in_time(comparison: Comparison) -> dict[str, object]:
+    """Return what is said of films and sounds alone: the original's seconds, and the received's that differ."""
+    return {"span": list(comparison.span or ()), "changed_seconds": [list(c) for c in comparison.changes]}
+
+
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """How an entry was found (``digest``, ``manifest``, ``watermark`` or ``fingerprint``), with its valid receipt.
@@ -64,5 +69,6 @@ class Recovered:
             "alignment": comparison.alignment if comparison else "the same bytes",
             "changed": comparison.changed if comparison else 0.0,
             "changed_regions": [list(r) for r in comparison.regions] if comparison else [],
+            **(_in_time(comparison) if comparison and comparison.span else {}),
             "manifest": self.manifest.to_json() if self.manifest else None,
         }

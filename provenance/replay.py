@@ -48,6 +48,11 @@ class _Asked:
         """See protocols.Log."""
         return self._ask(f"binding {alg}:{value}", lambda log: log.find_binding(alg, value))
 
+    def find_words(self, words: Sequence[str]) -> list[Found]:
+        """Look up by the words of a trail, or say again what was found."""
+        asked = Digest.of("\n".join(words).encode())
+        return self._ask(f"words {asked}", lambda log: log.find_words(words))
+
     def find_fingerprint(self, fingerprint: Fingerprint) -> list[Found]:
         """See protocols.Log."""
         question = f"fingerprint {fingerprint.alg}:{fingerprint.value.hex()}:{fingerprint.quality}"

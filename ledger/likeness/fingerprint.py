@@ -9,15 +9,17 @@ import pdqhash
 from numpy.typing import NDArray
 from PIL import Image
 
-from assay.ledger.likeness import iscc
+from assay.ledger.likeness import chroma, film, iscc
 from assay.ledger.likeness.align import Area, Plane, Rect, to_planes, to_rgb
 from assay.ledger.likeness.compare import compare
+from assay.ledger.likeness.follow import follow
 from assay.ledger.likeness.near import is_near
+from assay.ledger.likeness.trail import Trail, trail_seconds, words_in
 from assay.provenance.entry import Fingerprint, Recovery
 from assay.provenance.errors import MalformedError
 from assay.provenance.manifest import SoftBinding
 from assay.provenance.mark import Frame
-from assay.provenance.media import Media, Samples
+from assay.provenance.media import Kind, Media, Samples
 from assay.provenance.protocols import Comparison
 
 CANONICAL_SIDE = 512
@@ -93,13 +95,27 @@ def _bytes_of(bits: NDArray[np.integer]) -> bytes:
     return np.packbits(np.asarray(bits, dtype=np.uint8)).tobytes()
 
 
+def _pdq(frame: Samples) -> bytes | None:
+    """Return a frame's PDQ, 32 bytes, None where it is too flat or too small."""
+    picture = canonical(frame)
+    if min(picture.shape[:2]) < MIN_SIDE:
+        return None
+    bits, quality = pdqhash.compute(np.ascontiguousarray(picture))
+    return _bytes_of(bits) if quality >= MIN_QUALITY else None
+
+
 class PdqFingerprinter:
     """PDQ fingerprints, ISCC codes and sketches; implements ``assay.provenance.protocols.Fingerprinter``."""
 
     alg = "pdq"
 
     def fingerprint(self, media: Media) -> Fingerprint | None:
-        """Return the PDQ hash (32 bytes), or None where its quality is 49 or less: too flat to tell apart."""
+        """Return the PDQ hash (32 bytes), or None where its quality is 49 or less: too flat to tell apart.
+
+        Films and sounds have none for the whole: they are found by their trails.
+        """
+        if media.kind is not Kind.IMAGE:
+            return None
         picture = canonical(media.frame())
         if min(picture.shape[:2]) < MIN_SIDE:
             return None
@@ -111,6 +127,8 @@ class PdqFingerprinter:
 
         PDQ as it is, then turned and mirrored, then the ISCC as it is: it bears small crops and turns better.
         """
+        if media.kind is not Kind.IMAGE:
+            return []
         picture = canonical(media.frame())
         if min(picture.shape[:2]) < MIN_SIDE:
             return []
@@ -121,7 +139,10 @@ class PdqFingerprinter:
         return [*found, self.coded(iscc.image_code(media.frame()))[1]]
 
     def bindings(self, media: Media) -> list[SoftBinding]:
-        """Return the registered soft bindings: the ISCC, or none where there is no fingerprint either."""
+        """Return the registered soft bindings: the ISCC of a picture or a sound, none where there is no fingerprint."""
+        if media.kind is Kind.AUDIO:
+            code = iscc.sound_code(chroma.prints(media).tolist())
+            return [SoftBinding(iscc.ALG, code)] if code else []
         if self.fingerprint(media) is None:
             return []
         return [SoftBinding(iscc.ALG, iscc.image_code(media.frame()))]
@@ -136,8 +157,32 @@ class PdqFingerprinter:
         return is_near(recovery, fingerprint)
 
     def sketch(self, media: Media) -> bytes:
-        """Return the small picture kept for comparing regions (docs/formats/sketch.md), 7 to 12 KB."""
+        """Return what is kept for comparing: of a picture a small one (docs/formats/sketch.md), 7 to 12 KB.
+
+        Of a film or a sound it is the trail (docs/formats/trail.md): 36 bytes each half second, or 32 a second.
+        """
+        if media.kind is not Kind.IMAGE:
+            return self._trail(media, asked=False).to_bytes()
         return encode_sketch(canonical(media.frame()))
+
+    def trail(self, media: Media) -> bytes:
+        """Return what a received film or sound is found and followed by, in one pass."""
+        return self._trail(media, asked=True).to_bytes()
+
+    def _trail(self, media: Media, *, asked: bool) -> Trail:
+        if media.kind is Kind.AUDIO:
+            prints = chroma.prints(media)
+            last = (len(prints) + chroma.REACH) * chroma.STEP if len(prints) else 0.0
+            return Trail.of_sound(prints, trail_seconds(media.seconds, last))
+        return film.trail(media, _pdq, asked=asked)
+
+    def words(self, trail: bytes) -> list[str]:
+        """Return the words of a trail, some of which the original's trail has too."""
+        return words_in(trail)
+
+    def follow(self, trail: bytes, sketch: bytes) -> Comparison:
+        """Lay a received trail over what is kept of an original; raises MalformedError where either is none."""
+        return follow(Trail.from_bytes(trail), Trail.from_bytes(sketch))
 
     def picture(self, sketch: bytes) -> Samples | None:
         """Return a sketch as uint8 (height, width, 3) RGB to look at, None if it cannot be read."""

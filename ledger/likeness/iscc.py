@@ -6,6 +6,8 @@ IEP-0004 as iscc-sdk does it. Format: docs/formats/sketch.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import iscc_lib
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +54,14 @@ def code_of_grey(samples: bytes, bits: int = CODE_BITS) -> str:
 def image_code(picture: Samples) -> str:
     """Return the 256-bit code of upright uint8 (height, width, 3) RGB, as text ``ISCC:…``."""
     return code_of_grey(grey(picture).tobytes())
+
+
+def sound_code(prints: Sequence[int]) -> str:
+    """Return the 256-bit Content-Code Audio of a sound's Chromaprint; "" where there is none of it."""
+    if not prints:
+        return ""
+    signed = [value - (1 << 32) if value >= 1 << 31 else value for value in prints]
+    return str(iscc_lib.gen_audio_code_v0(signed, CODE_BITS).iscc)
 
 
 def read_code(text: str) -> tuple[str, bytes]:

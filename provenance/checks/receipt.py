@@ -6,12 +6,13 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from assay.provenance.asset import Digest
 from assay.provenance.claim import AI_SOURCE_TYPES
 from assay.provenance.credentials.engine import Anchors
 from assay.provenance.credentials.isolated import read_manifest
 from assay.provenance.credentials.revoked import Revocations
 from assay.provenance.entry import Recovery
-from assay.provenance.errors import AssayError
+from assay.provenance.errors import AssayError, InputError, MalformedError
 from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.manifest import Manifest, ManifestState
 from assay.provenance.mark import Frame, Reading
@@ -47,6 +48,7 @@ class ReceiptCheck:
     ) -> None:
         self.revocations = revocations
         self.log, self.fingerprinter = log, fingerprinter
+        self._trailed: tuple[Digest, bytes] | None = None
         self.anchors, self.lists, self.now = anchors, lists, now
 
     def job(self, subject: Subject) -> None:
@@ -103,14 +105,31 @@ class ReceiptCheck:
         for fingerprint in self.fingerprinter.fingerprints(media) if media else ():
             near = self.log.find_fingerprint(fingerprint)[:CANDIDATES]
             yield from (("fingerprint", f, None) for f in near)
+        if trail := self._trail(subject):
+            alike = self.log.find_words(self.fingerprinter.words(trail))[:CANDIDATES]
+            yield from (("fingerprint", f, None) for f in alike)
+
+    def _trail(self, subject: Subject) -> bytes:
+        """Return the trail of a film or a sound, made once a file; b"" of others, and of what cannot be read."""
+        if subject.asset.kind not in (Kind.VIDEO, Kind.AUDIO):
+            return b""
+        if self._trailed is None or self._trailed[0] != subject.asset.digest:
+            try:
+                self._trailed = (subject.asset.digest, self.fingerprinter.trail(subject.media()))
+            except InputError:
+                self._trailed = (subject.asset.digest, b"")
+        return self._trailed[1]
 
     def _compare(self, by: str, found: Found, subject: Subject, frame: Frame | None) -> Recovered:
         if by == "digest":
             return Recovered(by, found.receipt, None, None, matches=True)
-        media = _media(subject)
         comparison: Comparison | None = None
-        if media and found.recovery and found.recovery.sketch:
-            comparison = self.fingerprinter.compare(media, found.recovery.sketch, frame)
+        sketch = found.recovery.sketch if found.recovery else b""
+        if sketch and subject.asset.kind is Kind.IMAGE:
+            media = _media(subject)
+            comparison = self.fingerprinter.compare(media, sketch, frame) if media else None
+        elif sketch and (trail := self._trail(subject)):
+            comparison = _followed(self.fingerprinter, trail, sketch)
         return Recovered(by, found.receipt, comparison, None, matches=bool(comparison and comparison.same))
 
     def _with_manifest(self, best: Recovered, kept: Recovery | None, subject: Subject) -> Recovered:
@@ -149,11 +168,32 @@ class ReceiptCheck:
             facts=frozenset(facts),
             reasons=(
                 *((f"Laid over the original: {best.comparison.alignment}.",) if best.comparison else ()),
+                *changes_sentences(best.comparison),
                 *problems,
             ),
             found=best,
             details={"by": best.by, "index": best.receipt.index, "matches": best.matches},
         )
+
+
+def _followed(fingerprinter: Fingerprinter, trail: bytes, sketch: bytes) -> Comparison | None:
+    try:
+        return fingerprinter.follow(trail, sketch)
+    except MalformedError:  # a picture's sketch, to which a copied mark led
+        return None
+
+
+MOST_CHANGES = 6
+"""Most stretches of a film or a sound that are named one by one."""
+
+
+def changes_sentences(comparison: Comparison | None) -> tuple[str, ...]:
+    """Return in words which seconds of a film or a sound are not those of its original; none where all are."""
+    if comparison is None or not comparison.changes:
+        return ()
+    spans = [f"{start:.1f}–{stop:.1f}" for start, stop in comparison.changes]
+    more = f" and {len(spans) - MOST_CHANGES} more" if len(spans) > MOST_CHANGES else ""
+    return (f"Other than the original in the seconds {', '.join(spans[:MOST_CHANGES])}{more}.",)
 
 
 def _lead(candidate: Recovered) -> Lead:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from assay.provenance.checks.receipt import changes_sentences
 from assay.provenance.evidence import Evidence, Status
 from assay.provenance.mark import Reading
 from assay.provenance.media import Kind
@@ -28,10 +29,11 @@ class ReferenceCheck:
         with Subject.open(self.reference, subject.limits) as other:
             if other.asset.digest == subject.asset.digest:
                 return self._say(Status.PASS, "The same bytes as the reference.", {"same": True})
+            if subject.asset.kind in (Kind.VIDEO, Kind.AUDIO):
+                return self._followed(subject, other)
             if subject.asset.kind is not Kind.IMAGE:
-                return self._say(
-                    Status.ABSENT, "Other bytes than the reference; only pictures are compared.", {}
-                )
+                said = "Other bytes than the reference; only pictures, films and sounds are compared."
+                return self._say(Status.ABSENT, said, {})
             sketch = self.fingerprinter.sketch(other.picture().media)
         readings = [e.found for e in seen if e.check == "mark" and isinstance(e.found, Reading)]
         frame = next((reading.frame for reading in readings if reading.frame), None)
@@ -58,6 +60,24 @@ class ReferenceCheck:
         return self._say(
             Status.PASS, f"The picture of the reference ({found.alignment}); {where}.{too}", details
         )
+
+    def _followed(self, subject: Subject, other: Subject) -> Evidence:
+        finger = self.fingerprinter
+        found = finger.follow(finger.trail(subject.media()), finger.sketch(other.media()))
+        details = {
+            "same": found.same,
+            "similarity": found.similarity,
+            "changed": found.changed,
+            "span": list(found.span or ()),
+            "changed_seconds": [list(c) for c in found.changes],
+            "alignment": found.alignment,
+        }
+        if not found.same:
+            return self._say(
+                Status.ABSENT, "Not a piece of the reference, as far as its trail tells.", details
+            )
+        told = " ".join(changes_sentences(found)) or "Nothing differs."
+        return self._say(Status.PASS, f"The reference, {found.alignment}. {told}", details)
 
     def _say(self, status: Status, summary: str, details: dict[str, object]) -> Evidence:
         return Evidence(self.name, self.version, status, summary, details=details)
