@@ -42,7 +42,7 @@ $(BIN)/python:
 SOURCES := pyproject.toml $(LOCK) $(shell find $(ROOMS) -type f ! -name '*.pyc')
 
 $(VENV)/core: $(BIN)/python $(SOURCES)
-	$(PIP) -c $(LOCK) .
+	$(PIP) -c $(LOCK) '.[av]'
 	touch $@
 
 # The marks' peers, and RivaGAN's weights, which come from invisible-watermark; without their dependencies, which are
