@@ -38,6 +38,32 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A stretch of a film or a sound, in seconds, and what was thought of it: ``score`` as an Opinion's."""
+
+    start: float
+    stop: float
+    score: float
+
+    def to_json(self) -> list[float]:
+        """Return start, stop, score."""
+        return [round(self.start, 3), round(self.stop, 3), round(self.score, 4)]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of a film or a sound and what was thought of it: seconds of the whole, ``logit`` as a region's."""
+
+    start: float
+    stop: float
+    logit: float
+
+    def to_json(self) -> list[float]:
+        """Return start, stop, logit."""
+        return [round(self.start, 3), round(self.stop, 3), round(self.logit, 3)]
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """What an opinion's ratio rests on: the calibration's ``id``, and ``n`` pictures in files of the same sort.
 
@@ -69,12 +95,13 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """One detector's, or a panel's, opinion of one picture.
+    """One detector's, or a panel's, opinion of one picture, film or sound.
 
     ``score`` 0..1, higher = more synthetic, 0.5 says nothing; ``logit`` the raw output behind it. ``llr`` is log10
     P(evidence | authentic) / P(evidence | synthetic), calibrated and bounded, None where no calibration holds.
     ``conditions`` are JSON values (condition, JPEG quality, crops). ``says`` are plain sentences that are true of
-    what was measured. ``ms`` is how long it took. ``parts`` are the opinions that a panel weighed.
+    what was measured. ``ms`` is how long it took. ``parts`` are the opinions that a panel weighed. ``moments`` are, of a
+    film or a sound, the stretches that were looked at, ascending; where it was silent there is none.
     """
 
     detector: str
@@ -90,6 +117,7 @@ class Opinion:
     ms: float = 0.0
     parts: tuple[Opinion, ...] = ()
     calibration: Calibration | None = None
+    moments: tuple[Moment, ...] = ()
 
     @property
     def leaning(self) -> str:
@@ -117,9 +145,11 @@ class Opinion:
             "conditions": dict(self.conditions),
             "says": list(self.says),
             "regions": [region.to_json() for region in self.regions],
+            **({"seconds": [stretch.to_json() for stretch in self.seconds]} if self.seconds else {}),
             "ms": round(self.ms, 1),
             "calibration": self.calibration.to_json() if self.calibration else None,
             "parts": [part.to_json() for part in self.parts],
+            **({"moments": [moment.to_json() for moment in self.moments]} if self.moments else {}),
         }
 
 
