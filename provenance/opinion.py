@@ -51,19 +51,6 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A stretch of a film or a sound and what was thought of it: seconds of the whole, ``logit`` as a region's."""
-
-    start: float
-    stop: float
-    logit: float
-
-    def to_json(self) -> list[float]:
-        """Return start, stop, logit."""
-        return [round(self.start, 3), round(self.stop, 3), round(self.logit, 3)]
-
-
-@dataclass(frozen=True, slots=True)
 class Calibration:
     """What an opinion's ratio rests on: the calibration's ``id``, and ``n`` pictures in files of the same sort.
 
@@ -100,8 +87,8 @@ class Opinion:
     ``score`` 0..1, higher = more synthetic, 0.5 says nothing; ``logit`` the raw output behind it. ``llr`` is log10
     P(evidence | authentic) / P(evidence | synthetic), calibrated and bounded, None where no calibration holds.
     ``conditions`` are JSON values (condition, JPEG quality, crops). ``says`` are plain sentences that are true of
-    what was measured. ``ms`` is how long it took. ``parts`` are the opinions that a panel weighed. ``moments`` are, of a
-    film or a sound, the stretches that were looked at, ascending; where it was silent there is none.
+    what was measured. ``ms`` is how long it took. ``parts`` are the opinions that a panel weighed. ``moments`` are
+    the stretches of a film or a sound that were looked at, ascending; where it was silent there is none.
     """
 
     detector: str
@@ -145,7 +132,6 @@ class Opinion:
             "conditions": dict(self.conditions),
             "says": list(self.says),
             "regions": [region.to_json() for region in self.regions],
-            **({"seconds": [stretch.to_json() for stretch in self.seconds]} if self.seconds else {}),
             "ms": round(self.ms, 1),
             "calibration": self.calibration.to_json() if self.calibration else None,
             "parts": [part.to_json() for part in self.parts],

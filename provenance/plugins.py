@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from assay.provenance.errors import ConfigurationError, UsageError
-from assay.provenance.protocols import Detector, KeyedWatermark, Watermark
+from assay.provenance.media import Kind
+from assay.provenance.protocols import Detector, KeyedWatermark, TimedDetector, Watermark
 
 
 def load_plugin(group: str, name: str) -> Any:
@@ -44,7 +45,16 @@ def open_watermark(name: str, keys: Sequence[bytes] = (), *, reading: bool = Fal
     )
 
 
-def open_detector(name: str, home: Path, clock: Callable[[], float]) -> Detector:
+def detector_kinds(name: str) -> frozenset[Kind]:
+    """Return the media that a detector is asked for: what its entry point says, else pictures."""
+    try:
+        kinds = getattr(load_plugin("assay.detectors", name), "kinds", None)
+    except (ImportError, UsageError):  # said where it is opened
+        kinds = None
+    return frozenset(kinds) if kinds else frozenset({Kind.IMAGE})
+
+
+def open_detector(name: str, home: Path, clock: Callable[[], float]) -> Detector | TimedDetector:
     """Open a detector by name, with a workspace's own models.
 
     Raises UsageError where there is none of that name or nothing for it to open, ConfigurationError where it is
@@ -56,4 +66,4 @@ def open_detector(name: str, home: Path, clock: Callable[[], float]) -> Detector
         raise ConfigurationError(
             f"the detector {name} cannot be loaded: {error}", hint="install what it comes from again"
         ) from error
-    return cast(Detector, opener(home, clock))
+    return cast(Detector | TimedDetector, opener(home, clock))

@@ -19,7 +19,7 @@ from assay.provenance.evidence import Status
 from assay.provenance.files.worker import Answer, run
 from assay.provenance.media import Picture
 from assay.provenance.opinion import Explanation
-from assay.provenance.protocols import Detector, ExplainingDetector
+from assay.provenance.protocols import Detector, ExplainingDetector, TimedDetector
 from assay.provenance.report import Report
 
 LONGEST_SIDE = 1280
@@ -86,7 +86,9 @@ class Preview:
         )
 
 
-def maps(report: Report, picture: Picture, opener: Callable[[str], Detector]) -> dict[str, str]:
+def maps(
+    report: Report, picture: Picture, opener: Callable[[str], Detector | TimedDetector]
+) -> dict[str, str]:
     """Return, by check, where in the reported picture its detector saw what, drawn, as ``data:`` URIs.
 
     ``opener`` opens a detector by name. What cannot be drawn is left out.

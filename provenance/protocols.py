@@ -90,7 +90,7 @@ class Detector(Protocol):
 
     An ``assay.detectors`` entry point names what opens one when it is called with the workspace's folder and a clock
     (seconds from any start). It raises UsageError where there is nothing to open, ConfigurationError where what is
-    there cannot be used.
+    there cannot be used. What is named may have ``kinds``, the media that it is asked for; without, it is pictures.
     """
 
     @property
@@ -118,6 +118,30 @@ class ExplainingDetector(Detector, Protocol):
 
     def draw(self, picture: Picture, opinion: Opinion) -> bytes:
         """Return a PNG of the picture with its own opinion laid over it, crop by crop; empty where there is none."""
+        ...
+
+
+@runtime_checkable
+class TimedDetector(Protocol):
+    """A neural witness of films or sounds; an ``assay.detectors`` entry point names its class, which has ``kinds``."""
+
+    kinds: frozenset[Kind]
+
+    @property
+    def name(self) -> str:
+        """What it judges, as in ``detector:speech``."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Which one it is: of another version, the same media may get another opinion."""
+        ...
+
+    def examine_media(self, media: Media) -> Opinion:
+        """Return what it thinks of a film or a sound, with its ``moments``, or why it is silent.
+
+        It makes at most a few passes in bounded memory; raises what they raise, and nothing else on any samples.
+        """
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
+from assay.provenance.checks.detector import fitting
 from assay.provenance.decide import decide
 from assay.provenance.errors import AssayError
 from assay.provenance.evidence import Evidence, Status
@@ -27,10 +28,11 @@ def verify(
     """Examine one opened file.
 
     1. The subject was opened under limits; what the checks need parsed is parsed in a worker that may die.
-    2. Each check the policy names speaks in order and sees what was seen before; one that fails could not look.
+    2. Each check the policy names, of detectors those of such media, speaks in order and sees what was seen before;
+       one that fails could not look.
     3. ``decide`` weighs it all.
     """
-    asked = [check for check in checks if check.name in policy.checks]
+    asked = fitting([check for check in checks if check.name in policy.checks], subject.asset.kind)
     subject.parse({check.name: job for check in asked if (job := check.job(subject))})
     seen: tuple[Evidence, ...] = ()
     for check in asked:

@@ -36,9 +36,17 @@ from assay.provenance.keys.signers import (
 from assay.provenance.keys.trust import CERTIFICATES, LOG, TrustStore, issuers, split_pem
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
 from assay.provenance.media import Kind
-from assay.provenance.plugins import has_plugin, load_plugin, open_detector, open_watermark
+from assay.provenance.plugins import detector_kinds, has_plugin, load_plugin, open_detector, open_watermark
 from assay.provenance.policy import Policy, choose_policy
-from assay.provenance.protocols import Check, Detector, Fingerprinter, KnownMarks, Log, Watermark
+from assay.provenance.protocols import (
+    Check,
+    Detector,
+    Fingerprinter,
+    KnownMarks,
+    Log,
+    TimedDetector,
+    Watermark,
+)
 from assay.provenance.receipt import Receipt
 from assay.provenance.report import Report
 from assay.provenance.settings import (
@@ -106,7 +114,7 @@ class Workspace:
         self.home, self.settings, self.limits, self.fetcher = home, settings, limits, fetcher
         self.now, self.random = now, random
         self._secrets = SignerContext(passphrase, environ or {})
-        self._detectors: dict[str, Detector] = {}
+        self._detectors: dict[str, Detector | TimedDetector] = {}
 
     @classmethod
     def init(
@@ -261,7 +269,7 @@ class Workspace:
         environ = self._secrets.environ
         return tuple(read_mark_key(uri, self.home, environ) for uri in self.settings.mark_keys)
 
-    def detector(self, name: str) -> Detector:
+    def detector(self, name: str) -> Detector | TimedDetector:
         """Open a detector with the workspace's own models, and keep it; raises what ``open_detector`` does."""
         if name not in self._detectors:
             self._detectors[name] = open_detector(name, self.home, lambda: self.now().timestamp())
@@ -383,7 +391,9 @@ class Workspace:
             "agreement": AgreementCheck,
         }
         for name in self.settings.detectors:
-            makers[f"{PREFIX}{name}"] = partial(DetectorCheck, name, partial(self.detector, name))
+            makers[f"{PREFIX}{name}"] = partial(
+                DetectorCheck, name, partial(self.detector, name), detector_kinds(name)
+            )
         return [makers[name]() for name in policy.checks if name in makers]
 
     def anchors(self) -> tuple[list[Anchors], dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from assay.provenance.decide import settled
@@ -11,11 +11,13 @@ from assay.provenance.evidence import Evidence, Fact, Status
 from assay.provenance.leaning import CAUTION, OUTWEIGHED, score_sentence
 from assay.provenance.media import Kind, Picture
 from assay.provenance.opinion import Answered, Explanation
-from assay.provenance.protocols import Detector, ExplainingDetector
+from assay.provenance.protocols import Check, Detector, ExplainingDetector, TimedDetector
 from assay.provenance.subject import Subject
 
 PREFIX = "detector:"
 """What the names of these checks begin with."""
+PICTURES = frozenset({Kind.IMAGE})
+"""What a detector is asked for that names no kinds of media."""
 
 _FACTS = {"ai": Fact.LEANS_AI, "captured": Fact.LEANS_CAPTURED}
 
@@ -23,25 +25,33 @@ _FACTS = {"ai": Fact.LEANS_AI, "captured": Fact.LEANS_CAPTURED}
 class DetectorCheck:
     """Asks one detector. What is silent or not there is no error, and what it says never makes a verdict."""
 
-    def __init__(self, name: str, opener: Callable[[], Detector]) -> None:
+    def __init__(
+        self, name: str, opener: Callable[[], Detector | TimedDetector], kinds: frozenset[Kind] = PICTURES
+    ) -> None:
         self.name = f"{PREFIX}{name}"
         self.version = ""
+        self.kinds = kinds
         self._opener = opener
 
     def job(self, subject: Subject) -> None:
         """Need nothing parsed."""
 
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
-        """Return its leaning; nothing is loaded before there is a picture to look at."""
-        if subject.asset.kind is not Kind.IMAGE:
+        """Return its leaning; nothing is loaded before there are samples to look at."""
+        if subject.asset.kind not in self.kinds:
             return self._silent(f"there is no detector for {subject.asset.kind} yet")
-        picture = subject.picture()
+        media = subject.media()
         try:
             detector = self._opener()
         except UsageError as error:
             return self._silent(error.message, error.hint, "Not looked")
         self.version = detector.version
-        explanation = explained(detector, picture)
+        if isinstance(detector, TimedDetector):
+            if media.kind not in self.kinds:
+                return self._silent(f"it was not made for {media.kind}")
+            explanation = Explanation(detector.examine_media(media))
+        else:
+            explanation = explained(detector, subject.picture())
         opinion = explanation.opinion
         if opinion.answered is Answered.ERROR:
             return self._evidence(Status.ERROR, f"Could not look: {opinion.reason}.", explanation)
@@ -82,6 +92,13 @@ class DetectorCheck:
 
     def _evidence(self, status: Status, summary: str, found: Explanation) -> Evidence:
         return Evidence(self.name, self.version, status, summary, found=found, details=_details(found))
+
+
+def fitting(checks: Sequence[Check], kind: Kind) -> list[Check]:
+    """Return the checks without detectors of other kinds of media; where none fits, the first says that."""
+    detectors = [check for check in checks if isinstance(check, DetectorCheck)]
+    fit = [check for check in detectors if kind in check.kinds] or detectors[:1]
+    return [check for check in checks if not isinstance(check, DetectorCheck) or check in fit]
 
 
 def explained(detector: Detector, picture: Picture) -> Explanation:
