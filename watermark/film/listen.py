@@ -18,7 +18,7 @@ SLOT = 0.5
 """Seconds of a slot, the least stretch that is said to carry a mark or not."""
 SLOTS = 4
 """Slots heard together."""
-FRAMES = 4
+FRAMES = 6
 """Most frames of a slot that are listened to."""
 LEAST_SIDE = 48
 """Fewest pixels of a frame's shorter side in which anything is looked for."""

@@ -15,7 +15,7 @@ from assay.watermark.payload import Bits, key_stream
 
 SCHEME = "io.assay.film.1"
 """The algorithm id."""
-SIDE = 216
+SIDE = 168
 """Side in pixels of a square of the canvas' area: low waves, for codecs drop the others first."""
 SECONDS = 8
 """Seconds for which the pattern lies still: a codec that is told of a change spends bits on it, or ignores it."""

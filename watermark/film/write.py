@@ -33,9 +33,9 @@ TRIAL = Fraction(1)
 """Seconds after which another trial is made."""
 TRIAL_QUALITY = 30
 """Quality of the trial's JPEG, at half the frame's sides: about what is left of a frame at half size and crf 32."""
-MIDDLE, HEARD, SLOPE = 42.4, 24.0, 10.0
+MIDDLE, HEARD, SLOPE = 42.4, 24.0, 5.0
 """Decibels where a trial's statistic is HEARD, and decibels more for each factor of ten in it."""
-LOUDEST, FAINTEST = 40.5, 45.0
+LOUDEST, FAINTEST = 41.0, 43.3
 """Decibels between which the strength is chosen."""
 MOST = 2.4
 """Largest factor of the amplitude: black and night stay below the loudest."""
