@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -17,6 +18,10 @@ STRETCH_SECONDS = 4
 """Length of a stretch of a longer film."""
 STRETCHES = 30
 """How many of them are listened to, one in the middle of each equal part: 120 seconds in all."""
+LEAST_GAP = 1.0
+"""Shortest stretch without a mark that is told, in seconds."""
+MOST_SPANS = 6
+"""Most stretches named one by one."""
 
 
 def listen(scheme: Watermark, media: Media) -> Reading:
@@ -72,3 +77,25 @@ def intervals(details: dict[str, Any] | None, name: str = "intervals") -> list[l
         return [[float(start), float(stop)] for start, stop in value]
     except (TypeError, ValueError) as error:
         raise MalformedError("a watermark reader gave intervals in no known form") from error
+
+
+def lacking(
+    whole: Sequence[Sequence[float]], parts: Sequence[Sequence[float]], least: float = LEAST_GAP
+) -> list[list[float]]:
+    """Return what of some stretches lies in none of the others, from ``least`` seconds on."""
+    left: list[list[float]] = []
+    for start, stop in whole:
+        at = start
+        for begin, end in sorted(map(tuple, parts)):
+            if end > at and begin < stop:
+                left.append([at, max(at, begin)])
+                at = max(at, end)
+        left.append([at, stop])
+    return [[start, stop] for start, stop in left if stop - start >= least]
+
+
+def spans_words(found: Sequence[Sequence[float]]) -> str:
+    """Name stretches by their seconds, the first MOST_SPANS of them one by one."""
+    said = [f"{start:.1f}–{stop:.1f}" for start, stop in found[:MOST_SPANS]]
+    more = len(found) - len(said)
+    return ", ".join(said) + (f" and {more} more" if more else "")

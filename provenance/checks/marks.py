@@ -7,7 +7,7 @@ from typing import Any
 
 from assay.provenance import wording
 from assay.provenance.evidence import Evidence, Fact, Status
-from assay.provenance.listening import intervals, listen
+from assay.provenance.listening import intervals, lacking, listen, spans_words
 from assay.provenance.mark import Reading
 from assay.provenance.media import Kind
 from assay.provenance.protocols import KnownMarks, Watermark
@@ -145,34 +145,9 @@ def stretches_sentence(reading: Reading) -> str:
         return ""
     sampled = (reading.details or {}).get("sampled")
     said = f"Of {len(heard)} stretches listened to" if sampled else "Of what was listened to"
-    silent = _without(heard, carried)
-    gaps = f"; it is missing in {_spans(silent)}" if silent else "; it is missing nowhere"
-    return f"{said}, the seconds {_spans(carried)} carry it{gaps}."
-
-
-LEAST_GAP = 1.0
-"""Shortest stretch without a mark that is told, in seconds."""
-MOST_SPANS = 6
-"""Most stretches named one by one."""
-
-
-def _without(whole: Sequence[Sequence[float]], parts: Sequence[Sequence[float]]) -> list[list[float]]:
-    """Return what of some stretches lies in none of the others, from a second on."""
-    left: list[list[float]] = []
-    for start, stop in whole:
-        at = start
-        for begin, end in sorted(map(tuple, parts)):
-            if end > at and begin < stop:
-                left.append([at, max(at, begin)])
-                at = max(at, end)
-        left.append([at, stop])
-    return [[start, stop] for start, stop in left if stop - start >= LEAST_GAP]
-
-
-def _spans(found: Sequence[Sequence[float]]) -> str:
-    said = [f"{start:.1f}–{stop:.1f}" for start, stop in found[:MOST_SPANS]]
-    more = len(found) - len(said)
-    return ", ".join(said) + (f" and {more} more" if more else "")
+    silent = lacking(heard, carried)
+    gaps = f"; it is missing in {spans_words(silent)}" if silent else "; it is missing nowhere"
+    return f"{said}, the seconds {spans_words(carried)} carry it{gaps}."
 
 
 def _bound(p_value: float | None) -> str:

@@ -14,6 +14,7 @@ from assay.provenance.credentials.revoked import Revocations
 from assay.provenance.entry import Recovery
 from assay.provenance.errors import AssayError, InputError, MalformedError
 from assay.provenance.evidence import Evidence, Fact, Status
+from assay.provenance.listening import spans_words
 from assay.provenance.manifest import Manifest, ManifestState
 from assay.provenance.mark import Frame, Reading
 from assay.provenance.media import Kind, Media
@@ -183,17 +184,11 @@ def _followed(fingerprinter: Fingerprinter, trail: bytes, sketch: bytes) -> Comp
         return None
 
 
-MOST_CHANGES = 6
-"""Most stretches of a film or a sound that are named one by one."""
-
-
 def changes_sentences(comparison: Comparison | None) -> tuple[str, ...]:
     """Return in words which seconds of a film or a sound are not those of its original; none where all are."""
     if comparison is None or not comparison.changes:
         return ()
-    spans = [f"{start:.1f}–{stop:.1f}" for start, stop in comparison.changes]
-    more = f" and {len(spans) - MOST_CHANGES} more" if len(spans) > MOST_CHANGES else ""
-    return (f"Other than the original in the seconds {', '.join(spans[:MOST_CHANGES])}{more}.",)
+    return (f"Other than the original in the seconds {spans_words(comparison.changes)}.",)
 
 
 def _lead(candidate: Recovered) -> Lead:
