@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.watermark.film.follow import Look, Track, stepped, tracked
-from assay.watermark.film.listen import Glance
+from assay.watermark.film.listen import SLOTS, Glance
 from assay.watermark.film.voice import SECONDS, SIDE, FilmVoice
 from assay.watermark.hallmark.canvas import Plane
 from assay.watermark.hallmark.hearing import Fold, Heard, laid_out
@@ -37,6 +37,8 @@ SEARCHES = 2
 SLOT_SURE, PREDICTED = 4.0, 5.0
 """Agreement in standard deviations of chance from which a slot carries the mark, and a look without a track."""
 
+KEPT = 60
+"""Most looks kept until a word is known: earlier ones are then not said to carry it."""
 TOUCHING = 0.15
 """Seconds apart up to which two stretches count as one: a frame's length."""
 
@@ -71,7 +73,9 @@ class Ear:
     voice: FilmVoice
     keys: int = 1
     found: Found | None = None
-    slots: list[Said] = field(default_factory=list)
+    _fold: Fold | None = None
+    _said: list[Said] = field(default_factory=list)
+    _agreed: list[tuple[float, float, float]] = field(default_factory=list)
     _lost: list[Look] = field(default_factory=list)
     _known: list[tuple[float, Matrix]] = field(default_factory=list)
     _decoded: int = 0
@@ -80,21 +84,29 @@ class Ear:
         """Hear one look; ``look`` is the glance as it is heard at the canvas' own size."""
         best: tuple[Look, Track] | None = None
         for candidate in self._candidates(glance, look):
-            slots = self._said(*candidate)
             if best is None or candidate[1].pose.score > best[1].pose.score:
                 best = candidate
-            if self.found or self._reads(slots, *candidate):
+            if self.found or self._reads(self._summed(self._slots(*candidate)), *candidate):
                 best = candidate
                 break
         if best is None:
-            self._lost.append(look)
+            self._lost = [*self._lost[-KEPT:], look]
             return
         if best[1].pose.score > SURE or self.found:
             self._remember(*best)
-        first = not self.slots
-        self.slots += self._said(*best)
-        if not self.found and not first:
-            self._reads(self.slots, *best)
+        self._keep(self._slots(*best))
+        if not self.found and self._fold is not None:
+            self._reads(self._fold, *best)
+
+    def _keep(self, slots: list[Said]) -> None:
+        """Add slots to what was heard so far; of those before a word is known, the last ones are kept to be judged."""
+        heard = self._summed(slots)
+        self._fold = heard if self._fold is None else self._fold + heard
+        self._said = [*self._said, *slots][-KEPT * SLOTS :]
+        if self.found is not None:
+            code = self.found.code
+            self._agreed += [(said.start, said.stop, said.heard.agreement(code)) for said in self._said]
+            self._said.clear()
 
     def _candidates(self, glance: Glance, look: Look) -> Iterator[tuple[Look, Track]]:
         """Yield how the pattern may lie in a look, the likeliest and cheapest first."""
@@ -131,7 +143,10 @@ class Ear:
         if not same:
             self._known = [known, *self._known[:1]]
 
-    def _said(self, look: Look, track: Track) -> list[Said]:
+    def _summed(self, slots: list[Said]) -> Fold:
+        return Fold.of(self.voice.pattern, (said.heard for said in slots))
+
+    def _slots(self, look: Look, track: Track) -> list[Said]:
         return [
             Said(start, stop, self._heard(plane, track.at(number)))
             for number, ((start, stop), plane) in enumerate(zip(look.times, look.heard, strict=True))
@@ -141,9 +156,8 @@ class Ear:
         (turned, cover), first = laid_out(pose, (plane, np.ones_like(plane)))
         return Heard.of(self.voice.pattern, turned, None, cover, first)
 
-    def _reads(self, slots: list[Said], look: Look, track: Track) -> bool:
+    def _reads(self, fold: Fold, look: Look, track: Track) -> bool:
         """Try to decode what some slots say together."""
-        fold = Fold.of(self.voice.pattern, (said.heard for said in slots))
         if self._decoded >= self.voice.tries - 1 or fold.loudness() < LOUD:
             return False
         self._decoded += 1
@@ -163,11 +177,14 @@ class Ear:
         if self.found is None:
             return
         for look in self._lost:
-            self.slots += self._predicted(self.found, look)
+            slots = self._predicted(self.found, look)
+            if slots:
+                self._keep(slots)
         self._lost.clear()
-        self.slots.sort(key=lambda said: said.start)
-        fold = Fold.of(self.voice.pattern, (said.heard for said in self.slots))
-        agreement = fold.agreement(self.found.code)
+        self._keep([])
+        self._agreed.sort()
+        assert self._fold is not None
+        agreement = self._fold.agreement(self.found.code)
         if agreement > self.found.agreement:
             p_value = self.voice.p_value(agreement, self.keys)
             self.found = replace(self.found, agreement=agreement, p_value=p_value)
@@ -186,22 +203,19 @@ class Ear:
             near = self.voice.finder.near(
                 self.voice.finder.waves(look.whole, pose.matrix), pose.matrix, place
             )
-            slots = self._said(look, Track(near, len(look.heard)))
-            fold = Fold.of(self.voice.pattern, (said.heard for said in slots))
-            agreement = fold.agreement(found.code)
+            slots = self._slots(look, Track(near, len(look.heard)))
+            agreement = self._summed(slots).agreement(found.code)
             if agreement > most:
                 best, most = slots, agreement
         return best
 
     def carried(self) -> list[tuple[float, float]]:
         """Return the stretches that carry the word, (start, stop) in seconds, ascending."""
-        if self.found is None:
-            return []
-        agreed = [said.heard.agreement(self.found.code) for said in self.slots]
+        agreed = [agreement for _, _, agreement in self._agreed]
         around = [sum(agreed[max(0, n - 1) : n + 2]) / math.sqrt(3) for n in range(len(agreed))]
         return joined(
-            (said.start, said.stop)
-            for said, alone, near in zip(self.slots, agreed, around, strict=True)
+            (start, stop)
+            for (start, stop, alone), near in zip(self._agreed, around, strict=True)
             if alone >= SLOT_SURE or (alone >= SLOT_SURE / 2 and near >= SLOT_SURE)
         )
 

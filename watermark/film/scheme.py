@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from assay.provenance.errors import UsageError
 from assay.provenance.mark import Mark, Reading
 from assay.provenance.media import Kind, Media
 from assay.watermark.film.hear import Ear, joined
-from assay.watermark.film.listen import SLOT, SLOTS, Glance, glances
+from assay.watermark.film.listen import glances
 from assay.watermark.film.voice import SCHEME, SIDE, FilmVoice
 from assay.watermark.film.write import Writer
 from assay.watermark.payload import PUBLIC_KEY
-
-DENSE = 60
-"""Seconds up to which all of a film is heard; of a longer one, LOOKS stretches evenly spread."""
-LOOKS = 48
-"""Stretches heard of a longer film."""
 
 
 class FilmMark:
@@ -58,7 +52,7 @@ class FilmMark:
         """
         ears = [Ear(voice, len(self.voices)) for voice in self.voices]
         times: list[tuple[float, float]] = []
-        for glance in _glances(media):
+        for glance in glances(media):
             look = glance.listened(SIDE)
             times += look.times
             for ear in ears:
@@ -86,18 +80,6 @@ def _told(ear: Ear, times: list[tuple[float, float]]) -> Reading:
         "heard": _seconds(joined(times)),
     }
     return Reading(SCHEME, Mark(SCHEME, found.id), found.p_value, "", details)
-
-
-def _glances(media: Media) -> Iterator[Glance]:
-    """Yield what is to be heard of a film: all of it, or stretches of a long one."""
-    seconds = media.seconds
-    if seconds is None or seconds <= DENSE:
-        yield from glances(media)
-        return
-    length = Fraction(SLOT) * SLOTS
-    for number in range(LOOKS):
-        start = media.start + (seconds - length) * number / (LOOKS - 1)
-        yield from glances(media.part(start, start + length))
 
 
 def _seconds(stretches: list[tuple[float, float]]) -> list[list[float]]:

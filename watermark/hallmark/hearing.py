@@ -38,6 +38,9 @@ class Fold:
                     folded[tiles_at(part.shape[:2], heard.start)] += part
         return cls(pattern, folded)
 
+    def __add__(self, other: Fold) -> Fold:
+        return Fold(self.pattern, self.numbers + other.numbers)
+
     def soft(self) -> tuple[NDArray[np.float32], float]:
         """Return soft code bits (length,), positive for 0, and the root of the sum of squared numbers.
 
