@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -13,6 +13,7 @@ from assay.cli.lazy import LazyGroup
 if TYPE_CHECKING:
     from assay.provenance.mark import Extent, Reading
     from assay.provenance.protocols import Watermark
+    from assay.provenance.subject import Subject
 
 FILE = click.Path(path_type=Path)
 DEFAULT = "hallmark"
@@ -21,7 +22,7 @@ watermark = LazyGroup(
     "watermark",
     help="Embed and read watermarks alone. A mark is a lead to a ledger entry, never a proof.",
     lazy={
-        "embed": ("assay.cli.watermark:embed", "Hide an identifier in a picture."),
+        "embed": ("assay.cli.watermark:embed", "Hide an identifier in a picture, a film or a sound."),
         "read": ("assay.cli.watermark:read", "Read identifiers, or say that there is none."),
         "forecast": ("assay.cli.forecast:forecast", "Say what will outlast publication."),
         "bench": ("assay.cli.bench:bench", "Try schemes and their peers on photographs of yours."),
@@ -32,7 +33,7 @@ KEYS = "file:PATH, env:NAME, or public: for the key that everybody knows."
 
 @click.command()
 @click.argument("source", type=FILE, metavar="IN")
-@click.option("-o", "--out", required=True, type=FILE, help="The marked picture.")
+@click.option("-o", "--out", required=True, type=FILE, help="The marked file.")
 @click.option("--id", "identifier", metavar="HEX", help="The identifier.  [default: a random one]")
 @click.option("--force", is_flag=True, help="Replace an output that exists.")
 @click.option(
@@ -51,9 +52,10 @@ def embed(
     key: str | None,
     as_json: bool,
 ) -> None:
-    """Hide an identifier in a picture and write it in the same format.
+    """Hide an identifier in a picture, a film's frames or a sound, and write it in the same format.
 
-    The identifier has 16 hexadecimal digits with hallmark, 32 with hallmark128, 64 with hallmark256.
+    Of a film and a sound all else is carried over as it is. The identifier has 16 hexadecimal digits with hallmark,
+    film and soundmark, 32 with hallmark128, 64 with hallmark256.
 
     \b
     Examples:
@@ -64,25 +66,45 @@ def embed(
 
     from assay.provenance.errors import UsageError
     from assay.provenance.files.atomic import atomic_output, refuse_same_file
-    from assay.provenance.files.write import encode_like
+    from assay.provenance.media import Kind
     from assay.provenance.subject import Subject
 
     refuse_same_file(source, out)
-    (mark,) = open_schemes(ctx, scheme, (key,) if key else (), writing=True)
-    digits = mark.id_bits // 4
-    chosen = (identifier or secrets.token_hex((digits + 1) // 2)[:digits]).lower()
-    if len(chosen) != digits or any(c not in "0123456789abcdef" for c in chosen):
-        raise UsageError(f"--id takes {digits} hexadecimal digits for {mark.scheme}")
     with Subject.open(source) as subject:
-        picture = subject.picture()
-        data = encode_like(picture, mark.embed(picture.media, chosen).frame())
-    with atomic_output(out, overwrite=force) as stream:
-        stream.write(data)
+        kind = subject.asset.kind if subject.asset.kind is Kind.IMAGE else subject.media().kind
+        (mark,) = open_schemes(ctx, scheme, (key,) if key else (), kind=kind, writing=True)
+        if kind not in mark.kinds:
+            raise UsageError(
+                f"{mark.scheme} marks no {kind}", hint="leave --scheme out, or see 'assay plugins'"
+            )
+        digits = mark.id_bits // 4
+        chosen = (identifier or secrets.token_hex((digits + 1) // 2)[:digits]).lower()
+        if len(chosen) != digits or any(c not in "0123456789abcdef" for c in chosen):
+            raise UsageError(f"--id takes {digits} hexadecimal digits for {mark.scheme}")
+        with atomic_output(out, overwrite=force) as stream:
+            for note in _embedded(subject, mark, chosen, stream):
+                talk(ctx, f"{out}: {note}")
     if as_json:
         emit({"path": str(source), "out": str(out), "scheme": mark.scheme, "id": chosen})
     else:
         click.echo(chosen)
         talk(ctx, f"{out}: carries {mark.scheme}:{chosen}")
+
+
+def _embedded(subject: Subject, mark: Watermark, identifier: str, stream: BinaryIO) -> tuple[str, ...]:
+    """Write the marked file into ``stream``; return in words what could not be kept."""
+    from assay.provenance.files.refilm import refilm
+    from assay.provenance.files.resound import resound
+    from assay.provenance.files.write import encode_like
+    from assay.provenance.media import Kind
+
+    if subject.asset.kind is Kind.IMAGE:
+        picture = subject.picture()
+        stream.write(encode_like(picture, mark.embed(picture.media, identifier).frame()))
+        return ()
+    media = subject.media()
+    write = refilm if media.kind is Kind.VIDEO else resound
+    return write(subject.stream, subject.reel(), mark.embed(media, identifier), stream, subject.limits)
 
 
 @click.command()
@@ -128,35 +150,40 @@ def read(
 
     if known and (scheme or keys):
         raise UsageError("--known looks for others' marks, which have neither --scheme nor --key")
-    marks: Any = (
-        load_plugin("assay.knownmarks", "imwatermark")() if known else open_schemes(ctx, scheme, keys)
-    )
+    marks: Any = load_plugin("assay.knownmarks", "imwatermark")() if known else None
+    opened: dict[str, list[Watermark]] = {}
     codes = {0}
     for path in paths:
         try:
             with Subject.open(path) as subject:
-                media = subject.picture().media
+                media = subject.picture().media if known else subject.media()
+                if not known and media.kind not in opened:
+                    opened[media.kind] = open_schemes(ctx, scheme, keys, kind=media.kind)
                 reading: Reading = (
-                    marks.read(media)[0] if known else first_found(marks, media, locate=True)[1]
+                    marks.read(media)[0] if known else first_found(opened[media.kind], media, locate=True)[1]
                 )
         except AssayError as error:
             say(error)
             codes.add(error.exit_code)
             continue
         codes.add(0 if reading.found else 3)
-        _show(path, reading, media.frame().shape[:2], as_json)
+        _show(path, reading, media.shape[:2], as_json)
     ctx.exit(next(c for c in (5, 4, 3, 0) if c in codes))
 
 
 def open_schemes(
-    ctx: click.Context, name: str | None, uris: tuple[str, ...], *, writing: bool = False
+    ctx: click.Context, name: str | None, uris: tuple[str, ...], *, kind: str = "image", writing: bool = False
 ) -> list[Watermark]:
-    """Open the schemes to use under the keys given; what is not given, the workspace says, if there is one."""
+    """Open the schemes of a kind of media under the keys given; what is not given, the workspace says, if there is one.
+
+    Raises UsageError where none of that name, or for that kind, is installed.
+    """
     import os
 
     from assay.provenance.keys.signers import read_mark_key
+    from assay.provenance.media import Kind
     from assay.provenance.plugins import open_watermark
-    from assay.provenance.settings import READ_MARKS, SETTINGS
+    from assay.provenance.settings import FILM_MARK, READ_MARKS, SETTINGS, SOUND_MARK
 
     workspace = open_workspace(ctx) if (home_of(ctx) / SETTINGS).exists() else None
     if uris:
@@ -165,6 +192,10 @@ def open_schemes(
         keys = workspace.mark_keys() if workspace else ()
     if name:
         return [open_watermark(name, keys, reading=not writing and not uris)]
+    if kind != Kind.IMAGE:
+        usual = {Kind.VIDEO: FILM_MARK, Kind.AUDIO: SOUND_MARK}[Kind(kind)]
+        scheme = workspace.settings.scheme(Kind(kind)) if workspace else usual
+        return [open_watermark(scheme, keys, reading=not writing)]
     if writing:
         return [open_watermark(workspace.settings.watermark if workspace else DEFAULT, keys)]
     names = workspace.settings.read_marks if workspace else READ_MARKS
@@ -176,14 +207,11 @@ def first_found(schemes: list[Watermark], media: Any, *, locate: bool = False) -
 
     ``locate`` asks where in the picture it is, of schemes that can say so.
     """
-    from assay.provenance.protocols import LocatingWatermark
+    from assay.provenance.listening import listen
 
     readings = []
     for scheme in schemes:
-        if locate and isinstance(scheme, LocatingWatermark):
-            readings.append(scheme.locate(media))
-        else:
-            readings.append(scheme.read(media))
+        readings.append(listen(scheme, media) if locate else scheme.read(media))
         if readings[-1].found:
             return scheme, readings[-1]
     return schemes[0], readings[0]
@@ -231,6 +259,9 @@ def _told(details: dict[str, Any], extent: Extent | None) -> list[str]:
         lines.append(f"the picture: {details['pose']}")
     if details.get("listener"):
         lines.append(f"heard by the {details['listener']}, agreement {details.get('agreement', '?')}")
+    if details.get("intervals"):
+        spans = ", ".join(f"{start:.1f}–{stop:.1f}" for start, stop in details["intervals"])
+        lines.append(f"the mark: in the seconds {spans}")
     missing = missing_sentence(extent)
     if missing:
         lines += [f"the mark: {missing[0].lower()}{missing[1:]}", HOLE_CAUTION]

@@ -16,7 +16,7 @@ from assay.provenance.policy import NEWSROOM
 SETTINGS = "assay.toml"
 VERSION = 1
 DEFAULT_SCHEME = "hallmark"
-FILM_MARK, SOUND_MARK = "film", "sound"
+FILM_MARK, SOUND_MARK = "film", "soundmark"
 """Schemes for moving pictures and for sound."""
 READ_MARKS = (DEFAULT_SCHEME, "dwtdctsvd")
 """Schemes looked for: today's, and the first one, whose marks stay readable for ever."""

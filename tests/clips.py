@@ -8,7 +8,7 @@ from io import BytesIO
 
 import numpy as np
 
-WIDTH, HEIGHT = 192, 128
+WIDTH, HEIGHT = 512, 288
 
 
 def scene(at, width=WIDTH, height=HEIGHT):
@@ -33,21 +33,30 @@ def tone(seconds, rate=16_000, channels=1, seed=5):
 
 
 def film(
-    frames=30, rate=10, codec="libx264", container="mp4", times=None, sound=None, options=None, tags=None
+    frames=30,
+    rate=10,
+    codec="libx264",
+    container="mp4",
+    times=None,
+    sound=None,
+    options=None,
+    tags=None,
+    form="yuv420p",
+    first=0.0,
 ):
-    """Return a film's bytes; ``times`` are those of its frames in thousandths, for a variable rate."""
+    """Return a film's bytes; ``times`` are those of its frames in thousandths, ``first`` what its first one shows."""
     import av
 
     buffer = BytesIO()
     with av.open(buffer, "w", format=container) as sink:
         sink.metadata.update(tags or {})
         video = sink.add_stream(codec, rate=rate, options=options or {})
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, form
         video.codec_context.time_base = Fraction(1, 1000)
         voice = sink.add_stream(sound, rate=16_000, layout="mono") if sound else None
         for n in range(frames):
             at = times[n] if times else n * 1000 // rate
-            frame = av.VideoFrame.from_ndarray(scene(at / 1000), "rgb24")
+            frame = av.VideoFrame.from_ndarray(scene(first + at / 1000), "rgb24")
             frame.pts, frame.time_base = at, Fraction(1, 1000)
             sink.mux(video.encode(frame))
         sink.mux(video.encode(None))
@@ -86,3 +95,79 @@ def recording(
         sink.mux(voice.encode(frame))
         sink.mux(voice.encode(None))
     return buffer.getvalue()
+
+
+class Barcode:
+    """A mark for tests, quick and plain to see: a strip of 64 black and white cells, or as many loud and soft bursts.
+
+    Conforms to ``assay.provenance.protocols.Watermark`` for one kind.
+    """
+
+    id_bits = 64
+
+    def __init__(self, kind):
+        self.kinds = frozenset({kind})
+        self.scheme = f"io.assay.barcode-{kind}.1"
+
+    def embed(self, media, id):
+        bits = np.array([int(b) for b in f"{int(id, 16):064b}"])
+
+        def frames(passing):
+            for at, frame in passing:
+                frame[-8:] = np.repeat(bits * 255, frame.shape[1] // 64)[None, : frame.shape[1], None]
+                yield at, frame
+
+        def blocks(passing):
+            for at, block in passing:
+                slot = len(block) // 66
+                for n, bit in enumerate((1, 0, *bits)):
+                    block[n * slot : (n + 1) * slot] = 0.5 * bit
+                yield at, block
+
+        return media.changed(frames if media.kind == "video" else blocks)
+
+    def read(self, media):
+        from collections import Counter
+
+        from assay.provenance.mark import Mark, Reading
+
+        heard, end = Counter(), 0.0
+        times = {}
+        for at, chunk in media.timed():
+            value, length = self._frame(chunk) if media.kind == "video" else self._block(chunk, media.rate)
+            end = float(at) + length
+            if value is not None:
+                heard[value] += 1
+                times.setdefault(value, []).append([float(at), end])
+        best = heard.most_common(1)
+        start = float(media.start)
+        if not best:
+            return Reading(self.scheme, None, 1.0, "no mark", {"intervals": [], "heard": [[start, end]]})
+        spans = []
+        for one, other in times[best[0][0]]:
+            if spans and one - spans[-1][1] < 0.3:
+                spans[-1][1] = other
+            else:
+                spans.append([one, other])
+        details = {"intervals": spans, "heard": [[start, end]]}
+        return Reading(self.scheme, Mark(self.scheme, best[0][0]), 1e-18, details=details)
+
+    @staticmethod
+    def _frame(frame):
+        width = frame.shape[1] // 64
+        cells = np.arange(64) * width + width // 2
+        strip = frame[-6:-2, cells[cells < frame.shape[1]]].mean(axis=(0, 2))
+        if len(strip) < 64 or np.minimum(strip, 255 - strip).max() > 60:
+            return None, 0.1
+        bits = "".join("1" if v > 128 else "0" for v in strip)
+        return f"{int(bits, 2):016x}", 0.1
+
+    @staticmethod
+    def _block(block, rate):
+        slot, length = len(block) // 66, len(block) / rate
+        if not slot:
+            return None, length
+        loud = np.array([block[int((n + 0.3) * slot) : int((n + 0.7) * slot)].mean() for n in range(66)])
+        if not (loud[0] > 0.35 and abs(loud[1]) < 0.15) or (np.abs(loud - 0.25) < 0.1).any():
+            return None, length
+        return f"{int(''.join('1' if v > 0.25 else '0' for v in loud[2:]), 2):016x}", length

@@ -22,8 +22,8 @@ WINDOW = 16
 """Fingerprints of a sound that are judged together: two seconds."""
 NEAR_SOUND = 0.32
 """Share of the bits of a window that may differ; of unlike sounds it is 0.35 or more in all but a few."""
-LEAST_SOUND = 24
-"""Fewest fingerprints of a sound that must agree: five and a half seconds of it with their reach."""
+LEAST_SOUND = 12
+"""Fewest fingerprints of a sound that must agree: four seconds of it with their reach."""
 ROUGH_BITS = np.uint32(0xFFFFF000)
 """Bits of a sound's fingerprint that are compared to find where it may lie."""
 OFFSETS = 8

@@ -28,9 +28,7 @@ WORD_FRAMES = 512
 UNLIKE = 12
 """Bits in which a frame differs from the one looked up before, or it is not looked up: a still scene is, once."""
 SOUND_WORDS = 8192
-"""Most words of a sound; of a longer one a smaller share of its fingerprints are words."""
-SHARE = 4
-"""One in so many fingerprints of a sound is a word, chosen by its value, so that a piece chooses the same."""
+"""Most words of a sound, a quarter of an hour of it; of a longer one those are words that come first by their hash."""
 
 _KINDS = {b"F": Kind.VIDEO, b"S": Kind.AUDIO}
 _HEAD = len(MAGIC) + 1 + 4
@@ -107,9 +105,7 @@ class Trail:
     def _sound_words(self) -> Iterator[str]:
         values = np.unique(self.prints)
         ranks = sorted((_rank(int(v)), int(v)) for v in values)
-        for rank, value in ranks[:SOUND_WORDS]:
-            if rank >= (1 << 32) // SHARE:
-                break
+        for _, value in ranks[:SOUND_WORDS]:
             yield f"sound:{value:08x}"
 
 
