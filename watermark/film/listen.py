@@ -50,22 +50,21 @@ class Glance:
 def glances(media: Media) -> Iterator[Glance]:
     """Yield the frames of a film, reduced, SLOTS slots at a time; nothing of frames that are too small."""
     current: Glance | None = None
-    began = step = 0.0
-    taken = -1
+    before = step = 0.0
+    taken, size = -1, (0, 0)
     for at, pixels in media.timed():
-        if min(pixels.shape[:2]) < LEAST_SIDE:
-            return
         time = float(at)
-        if current is None or time >= current.start + SLOT * SLOTS - 1e-6:
+        if min(pixels.shape[:2]) < LEAST_SIDE:
+            break
+        if current is None or time >= current.start + SLOT * SLOTS - 1e-6 or pixels.shape[:2] != size:
             if current is not None:
                 yield current
-            current, taken = Glance(time), -1
+            current, taken, size = Glance(time), -1, pixels.shape[:2]
+        step = time - before if 0 < time - before < SLOT else step
+        before, current.stop = time, time + step
         place = math.floor((time - current.start) / SLOT * FRAMES + 1e-6)
-        step = time - began if 0 < time - began < SLOT else step
-        began, current.stop = time, time + step
         if place > taken:
             taken = place
-            shape = canonical_shape(pixels.shape[0], pixels.shape[1], SIDE)
-            current.planes[min(place // FRAMES, SLOTS - 1)].append(luma(pixels, shape))
+            current.planes[place // FRAMES].append(luma(pixels, canonical_shape(size[0], size[1], SIDE)))
     if current is not None:
         yield current
