@@ -96,6 +96,22 @@ def progress(ctx: click.Context, what: str, total: int) -> Iterator[Any]:
         yield lambda: bar.advance(task)
 
 
+@contextmanager
+def listening(ctx: click.Context, files: int) -> Iterator[Any]:
+    """Show on stderr how far each pass over a film or a sound is, where it is a terminal and there is but one file.
+
+    Yields a ``Watch``, or None where nothing is shown.
+    """
+    if files > 1 or is_quiet(ctx) or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console(err=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None, visible=False)
+        yield lambda at, length: bar.update(task, completed=at, total=length or None, visible=True)
+
+
 def entry_index(what: str) -> int | None:
     """Return the index of an entry that ``what`` is; None where it must mean something else, a file for instance."""
     return int(what) if what.isascii() and what.isdigit() and len(what) < 20 else None

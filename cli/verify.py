@@ -17,6 +17,7 @@ from assay.cli.door import (
     home_of,
     is_verbose,
     json_option,
+    listening,
     open_workspace,
     passphrase,
     progress,
@@ -28,6 +29,7 @@ from assay.provenance.errors import AssayError, InputError, UsageError
 if TYPE_CHECKING:
     from assay.cli.evidence import Recorder
     from assay.provenance.report import Report
+    from assay.provenance.subject import Watch
     from assay.provenance.workspace import Workspace
 
 FILE = click.Path(path_type=Path)
@@ -183,7 +185,9 @@ def _answers(
     """Yield each file's report, or why there is none, in the order asked for."""
     if jobs == 1 or len(files) < 2:
         for path in files:
-            yield path, _examine(workspace, asked, path)
+            with listening(ctx, len(files)) as watch:
+                answer = _examine(workspace, asked, path, watch)
+            yield path, answer
         return
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
@@ -193,10 +197,17 @@ def _answers(
         yield from zip(files, pool.map(partial(_examine_at, home_of(ctx), asked), files), strict=True)
 
 
-def _examine(workspace: Workspace, asked: Asked, path: Path) -> Report | AssayError:
+def _examine(
+    workspace: Workspace, asked: Asked, path: Path, watch: Watch | None = None
+) -> Report | AssayError:
     try:
         return workspace.verify(
-            path, policy=asked.policy, checks=asked.checks, reference=asked.reference, online=asked.online
+            path,
+            policy=asked.policy,
+            checks=asked.checks,
+            reference=asked.reference,
+            online=asked.online,
+            watch=watch,
         )
     except AssayError as error:
         return error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -17,7 +18,10 @@ from assay.provenance.files.sniff import open_asset, open_regular, written_at
 from assay.provenance.files.sound import sound
 from assay.provenance.files.worker import Answer, Job, run_together
 from assay.provenance.limits import DEFAULT_LIMITS, Limits
-from assay.provenance.media import Kind, Media, Picture
+from assay.provenance.media import Kind, Media, Picture, Timed
+
+Watch = Callable[[float, float], None]
+"""Is told where a pass over a film or a sound is, and its length if it is known, else 0: both in seconds."""
 
 
 class Subject:
@@ -27,8 +31,9 @@ class Subject:
     is no private copy, the end of ``with`` looks whether somebody wrote to it (``settle``). Close it, or use ``with``.
     """
 
-    def __init__(self, asset: Asset, stream: BinaryIO, limits: Limits) -> None:
+    def __init__(self, asset: Asset, stream: BinaryIO, limits: Limits, watch: Watch | None = None) -> None:
         self.asset = asset
+        self._watch = watch
         self.limits = limits
         self._stream = stream
         self._written_at = written_at(stream)
@@ -38,10 +43,13 @@ class Subject:
         self._answers: dict[str, Answer | AssayError] = {}
 
     @classmethod
-    def open(cls, path: Path, limits: Limits = DEFAULT_LIMITS) -> Subject:
-        """Open a file; raises InputError where it is missing, empty, too large or no regular file."""
+    def open(cls, path: Path, limits: Limits = DEFAULT_LIMITS, watch: Watch | None = None) -> Subject:
+        """Open a file; raises InputError where it is missing, empty, too large or no regular file.
+
+        ``watch`` is told how far each pass over a film or a sound has come.
+        """
         asset, stream = open_asset(path, limits)
-        return cls(asset, stream, limits)
+        return cls(asset, stream, limits, watch)
 
     @property
     def stream(self) -> BinaryIO:
@@ -129,11 +137,27 @@ class Subject:
         if self.asset.kind is Kind.IMAGE:
             return self.picture().media
         reel = self.reel()
-        return film(self.stream, reel, self.limits) if reel.pictures else self.voices()
+        return self._watched(film(self.stream, reel, self.limits)) if reel.pictures else self.voices()
 
     def voices(self) -> Media:
         """Return the sound of a film or a sound; raises UnsupportedError where there is none."""
-        return sound(self.stream, self.reel(), self.limits)
+        return self._watched(sound(self.stream, self.reel(), self.limits))
+
+    def _watched(self, media: Media) -> Media:
+        watch, keys = self._watch, media.keys
+        if watch is None:
+            return media
+
+        def told(passing: Iterator[Timed]) -> Iterator[Timed]:
+            for at, chunk in passing:
+                watch(float(at), float(media.seconds or 0))
+                yield at, chunk
+
+        return replace(
+            media,
+            source=lambda start, stop: told(media.source(start, stop)),
+            keys=None if keys is None else lambda apart: told(keys(apart)),
+        )
 
     def close(self) -> None:
         """Close the file."""

@@ -58,7 +58,7 @@ from assay.provenance.settings import (
 )
 from assay.provenance.sign import Signed, Signing
 from assay.provenance.sign import sign as sign_line
-from assay.provenance.subject import Subject
+from assay.provenance.subject import Subject, Watch
 from assay.provenance.verify import verify as verify_line
 from assay.provenance.witnessed import read_witnessed
 
@@ -323,11 +323,13 @@ class Workspace:
         checks: tuple[str, ...] | None = None,
         reference: Path | None = None,
         online: bool = False,
+        watch: Watch | None = None,
     ) -> Report:
         """Examine one file and return the report; raises InputError only where there is nothing to report on.
 
         ``policy`` is a policy's name, by default the workspace's; ``checks`` narrows the checks it names;
         ``reference`` is an original to compare with besides; ``online`` lets the anchor check ask the network.
+        ``watch`` is told how far each pass over a film or a sound has come.
         """
         now = self.now()
         chosen = choose_policy(policy or self.settings.policy, checks, self.settings.detectors)
@@ -337,7 +339,7 @@ class Workspace:
 
             witnesses.append(ReferenceCheck(reference, self.fingerprinter))
             chosen = replace(chosen, checks=(*chosen.checks, ReferenceCheck.name))
-        with Subject.open(Path(path), self.limits) as subject:
+        with Subject.open(Path(path), self.limits, watch) as subject:
             return verify_line(
                 subject,
                 witnesses,
@@ -420,10 +422,11 @@ class Workspace:
         """Return the versions behind a report."""
         from assay.provenance.credentials.engine import engine_version
         from assay.provenance.files.picture import decoder_versions
+        from assay.provenance.files.reel import versions
         from assay.provenance.sign import VERSION as ASSAY
 
         others = {name: f"{name} {version(name)}" for name in ("onnxruntime", "cryptography")}
-        return {"assay": ASSAY, "c2pa": engine_version(), **decoder_versions(), **others}
+        return {"assay": ASSAY, "c2pa": engine_version(), **decoder_versions(), **versions(), **others}
 
     def _key_uri(self) -> str:
         scheme, _, rest = self.settings.key.partition(":")

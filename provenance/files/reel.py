@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, BinaryIO
 
 from assay.provenance.errors import LimitError, MalformedError, UnsupportedError
@@ -109,13 +109,11 @@ def av() -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Return what reads films and sounds, for reports: nothing where it is not installed."""
+    """Return what reads films and sounds, for reports, without loading it: nothing where it is not installed."""
     try:
-        library = av()
-    except UnsupportedError:
+        return {"av": f"PyAV {version('av')}"}
+    except PackageNotFoundError:
         return {}
-    core = ".".join(str(n) for n in library.library_versions["libavcodec"])
-    return {"av": f"PyAV {version('av')}, libavcodec {core}"}
 
 
 def probe(stream: BinaryIO, media_type: str, limits: Limits) -> Reel:
