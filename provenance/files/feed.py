@@ -217,7 +217,7 @@ class _Line:
 
         def follow() -> None:
             try:
-                self._answer = run(work, stream, own, also=also, writes=target is not None)
+                self._answer = run(work, stream, own, also=also, writes=target is not None, waits=True)
             except AssayError as error:
                 self._answer = error
             finally:

@@ -96,13 +96,14 @@ def run(
     writes: bool = False,
     questions: Questions | None = None,
     loopback: Loopback | None = None,
+    waits: bool = False,
 ) -> Answer:
     """Call ``function(stream)`` in a child and return its answer; blobs come back as memoryviews.
 
     The child holds ``stream``, the open files ``also``, and nothing else: no file can be opened and no module
     imported there. ``writes`` lets it write to what it holds, ``questions`` ask this process, ``loopback`` talk to
     itself over TCP. A child that stops working before it has asked anything is started once more: beside threads it
-    may have inherited a lock that nobody can open there.
+    may have inherited a lock that nobody can open there. One that ``waits``, for whom it hands blocks to, is not.
 
     ``function`` may be any callable, closures too: it is inherited, not sent. It sees its own stream on the
     same file, at its start; the caller's position is unchanged. An AssayError raised by it is raised here
@@ -122,7 +123,7 @@ def run(
     start = _Start(function, stream, limits, also, writes, questions, loopback)
     deadline = time.monotonic() + limits.worker_seconds
     try:
-        return _attempt(start, deadline, watched=True)
+        return _attempt(start, deadline, watched=not waits)
     except StalledError:
         return _attempt(start, deadline, watched=False)
 

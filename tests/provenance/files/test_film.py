@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from fractions import Fraction
 from io import BytesIO
 from itertools import islice
@@ -78,6 +79,15 @@ def test_key_frames_are_those_of_the_whole(kept):
     keys = list(whole.keys(Fraction(3, 2)))
     assert [at for at, _ in keys] == [0, 2, 4]
     assert all(every[at] == frame.tobytes() for at, frame in keys)
+
+
+def test_a_slow_receiver_gets_every_frame_once(kept):
+    shown = []
+    for at, _ in media(kept(clips.film(20))).timed():
+        if at == Fraction(1, 10):
+            time.sleep(3)  # longer than a child may sleep that waits for nobody
+        shown.append(at)
+    assert shown == [Fraction(n, 10) for n in range(20)]
 
 
 def test_a_pass_that_is_left_ends_its_child(kept):
