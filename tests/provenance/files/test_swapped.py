@@ -153,9 +153,9 @@ def test_a_large_file_changed_while_it_is_signed_is_not_signed(desk, monkeypatch
     desk.workspace.limits = IN_PLACE
     signing = sign_line._sign
 
-    def meanwhile(*arguments):
+    def meanwhile(*arguments, **named):
         source.write_bytes(source.read_bytes())
-        return signing(*arguments)
+        return signing(*arguments, **named)
 
     monkeypatch.setattr(sign_line, "_sign", meanwhile)
     size = desk.workspace.log.size
