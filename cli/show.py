@@ -112,6 +112,7 @@ def show_report(report: Report, console: Console, verbose: bool = False) -> None
 
 def _blocks(report: Report, pen: Pen, verbose: bool) -> Iterator[list[RenderableType]]:
     from assay.cli.show_identity import identity_blocks
+    from assay.cli.show_time import time_blocks
     from assay.provenance import wording
     from assay.provenance.unchecked import not_checked
 
@@ -130,6 +131,7 @@ def _blocks(report: Report, pen: Pen, verbose: bool) -> Iterator[list[Renderable
     regions = _regions(report, pen)
     if regions:
         yield regions
+    yield from time_blocks(report, pen)
     yield from ([tree] for tree in _histories(report, pen, verbose))
     yield from identity_blocks(report, pen, verbose)
     if verbose:

@@ -27,11 +27,13 @@ from assay.provenance.looks import detector_views, plot
 from assay.provenance.opinion import Spectrum
 from assay.provenance.plates import alignment, extent_of, holes_of, lies_as_it_is, regions_of
 from assay.provenance.preview import Preview
+from assay.provenance.reel_view import reel
 from assay.provenance.report import Integrity, Report, Verdict
+from assay.provenance.strip import Strip
 from assay.provenance.text import safe_text
 from assay.provenance.unchecked import not_checked
 
-__all__ = ["Preview", "environment", "fragment", "page", "spectrum_svg"]
+__all__ = ["Preview", "Strip", "environment", "fragment", "page", "spectrum_svg"]
 
 REGIONS = 40
 """Most changed regions drawn on a picture."""
@@ -41,13 +43,13 @@ PICTURE_REM = 34
 """Greatest height of a picture, in rem."""
 
 
-def page(reports: Sequence[tuple[Report, Preview | None]], title: str) -> str:
+def page(reports: Sequence[tuple[Report, Preview | Strip | None]], title: str) -> str:
     """Return one HTML document with all reports, and an index at the top where there are several."""
     views = [_view(report, preview, f"report-{n}") for n, (report, preview) in enumerate(reports, 1)]
     return environment().get_template("page.html").render(title=title, views=views)
 
 
-def fragment(report: Report, preview: Preview | None = None) -> str:
+def fragment(report: Report, preview: Preview | Strip | None = None) -> str:
     """Return one report as HTML to put into another document, its style included."""
     view = _view(report, preview, f"report-{report.asset.digest.hex[:12]}")
     return environment().get_template("fragment.html").render(view=view)
@@ -93,6 +95,7 @@ class _View:
     conflicts: tuple[dict[str, Any], ...]
     notices: tuple[dict[str, Any], ...]
     plate: dict[str, Any] | None
+    reel: dict[str, Any] | None
     regions: tuple[dict[str, Any], ...]
     more_regions: int
     holes: tuple[dict[str, Any], ...]
@@ -110,7 +113,8 @@ class _View:
     raw: tuple[str, ...]
 
 
-def _view(report: Report, preview: Preview | None, ident: str) -> _View:
+def _view(report: Report, shown: Preview | Strip | None, ident: str) -> _View:
+    preview = shown if isinstance(shown, Preview) else None
     regions = regions_of(report.recovered, extent_of(report))
     return _View(
         id=ident,
@@ -124,6 +128,7 @@ def _view(report: Report, preview: Preview | None, ident: str) -> _View:
         conflicts=_clashes(report.conflicts),
         notices=_clashes(report.notices),
         plate=_plate(report, preview),
+        reel=_reel(report, shown if isinstance(shown, Strip) else None),
         regions=regions[:REGIONS],
         more_regions=max(0, len(regions) - REGIONS),
         holes=holes_of(report),
@@ -209,6 +214,15 @@ def _plate(report: Report, preview: Preview | None) -> dict[str, Any] | None:
         "wipe": lies_as_it_is(report.recovered) and abs(original_ratio / ratio - 1) < SAME_SHAPE,
         "alignment": alignment(report.recovered),
     }
+
+
+def _reel(report: Report, strip: Strip | None) -> dict[str, Any] | None:
+    """Return frames, wave and lanes; only what Strip vouches for, and a path of numbers, pass unescaped."""
+    found = reel(report, strip)
+    if found is None:
+        return None
+    frames = [{**frame, "uri": Markup(frame["uri"])} for frame in found["frames"]]  # noqa: S704
+    return {**found, "frames": frames, "wave": Markup(found["wave"])}  # noqa: S704
 
 
 # ------------------------------------------------------------------------------------------- the evidence

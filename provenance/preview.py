@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from assay.provenance.errors import AssayError, UsageError
 from assay.provenance.evidence import Status
 from assay.provenance.files.worker import Answer, run
-from assay.provenance.media import Picture
+from assay.provenance.media import Picture, Samples
 from assay.provenance.opinion import Explanation
 from assay.provenance.protocols import Detector, ExplainingDetector, TimedDetector
 from assay.provenance.report import Report
@@ -28,7 +28,8 @@ SMALL_SIDE = 256
 """Longest side up to which a picture is kept without loss (PNG), in pixels."""
 JPEG_QUALITY = 82
 
-_DATA_URI = re.compile(r"data:image/(?:jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
+DATA_URI = re.compile(r"data:image/(?:jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
+"""What may stand as a picture in a report: a JPEG or a PNG, in the page itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Preview:
 
     def __post_init__(self) -> None:
         for uri in (self.received, self.original, *self.maps.values()):
-            if uri and not _DATA_URI.fullmatch(uri):
+            if uri and not DATA_URI.fullmatch(uri):
                 raise UsageError("a preview is a JPEG or PNG data URI and nothing else")
         if min(self.width, self.height) < 1:
             raise UsageError("a preview has at least one pixel")
@@ -132,9 +133,16 @@ def _to_srgb(image: Image.Image, icc: bytes) -> Image.Image:
     return Image.frombytes("RGB", image.size, bytes(answer.blobs[0]))
 
 
-def _data_uri(image: Image.Image) -> str:
+def frame_uri(frame: Samples, side: int) -> str:
+    """Return a film's frame, uint8 (height, width, 3), as a ``data:`` URI of a JPEG of at most ``side`` pixels."""
+    image = Image.fromarray(np.ascontiguousarray(frame))
+    image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return _data_uri(image, lossless=False)
+
+
+def _data_uri(image: Image.Image, *, lossless: bool = True) -> str:
     out = io.BytesIO()
-    if max(image.size) <= SMALL_SIDE:
+    if lossless and max(image.size) <= SMALL_SIDE:
         image.save(out, "PNG", optimize=True)
         kind = "png"
     else:

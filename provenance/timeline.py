@@ -90,7 +90,7 @@ def _marked(reading: Reading, length: float) -> Lane:
     gaps = _within((Span(a, b, 0.0) for a, b in silent), length)
     words = f"Carried in the seconds {spans_words(carried)}."
     if silent:
-        words += f" Missing in {spans_words(silent)}: that may have been put in, or be too still or too quiet to carry it."
+        words += f" Missing in {spans_words(silent)}: put in there, or too still, dark or quiet to carry it."
     return Lane("mark", "Our watermark", words, tuple(sorted((*spans, *gaps), key=lambda s: s.start)))
 
 

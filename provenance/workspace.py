@@ -22,7 +22,7 @@ from assay.provenance.anchor import Keeper
 from assay.provenance.claim import Claim
 from assay.provenance.credentials.engine import Anchors
 from assay.provenance.credentials.revoked import Revocations
-from assay.provenance.errors import AssayError, ConfigurationError, CredentialError, UsageError
+from assay.provenance.errors import ConfigurationError, CredentialError, UsageError
 from assay.provenance.furnish import SEED_BYTES, TRUST, furnish, sqlite_url
 from assay.provenance.keys.denied import DENIED, read_denials
 from assay.provenance.keys.signers import (
@@ -64,7 +64,7 @@ from assay.provenance.witnessed import read_witnessed
 
 if TYPE_CHECKING:
     from assay.provenance.fetcher import Fetcher
-    from assay.provenance.page import Preview
+    from assay.provenance.page import Preview, Strip
 
 
 def utc_now() -> dt.datetime:
@@ -349,24 +349,11 @@ class Workspace:
                 engines=self.engines(),
             )
 
-    def preview(self, report: Report) -> Preview | None:
-        """Return a small picture of the reported file, and of its original as the ledger remembers it."""
-        from assay.provenance.preview import Preview, maps
+    def preview(self, report: Report) -> Preview | Strip | None:
+        """Return what a report shows of its file: a picture and its original's sketch, or a film's or sound's strip."""
+        from assay.provenance.strip import shown
 
-        recovered = report.recovered
-        try:
-            with Subject.open(report.asset.path, self.limits) as subject:
-                if subject.asset.digest != report.asset.digest:
-                    return None
-                original = None
-                if recovered and recovered.comparison:
-                    found = self.log.find_digest(recovered.entry.digest)
-                    sketch = next((f.recovery.sketch for f in found if f.recovery), b"")
-                    original = self.fingerprinter.picture(sketch) if sketch else None
-                shown = Preview.of(subject.picture(), original)
-                return replace(shown, maps=maps(report, subject.picture(), self.detector))
-        except AssayError:
-            return None
+        return shown(report, self.limits, self.log, self.fingerprinter, self.detector)
 
     def checks(self, now: dt.datetime, policy: Policy, *, online: bool = False) -> list[Check]:
         """Assemble the witnesses that a policy names, in its order; ``online`` lets those ask that have whom to."""

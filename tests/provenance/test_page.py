@@ -76,6 +76,7 @@ ATTRIBUTES = {
     *("href", "aria-label", "aria-labelledby", "aria-hidden", "focusable", "viewbox", "width", "height", "d"),
     *("fill", "stroke", "stroke-width", "stroke-linecap", "cx", "cy", "rx", "ry"),
     *("xmlns", "role", "x", "y", "stroke-dasharray", "font-family", "font-size", "text-anchor", "tabindex"),
+    "preserveaspectratio",
 }
 VALUES = {
     "href": re.compile(r"#report-\d+"),
