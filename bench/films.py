@@ -125,7 +125,8 @@ def main() -> None:
         place.mkdir(exist_ok=True)
         piece, film, signed = place / "piece.mp4", place / f"{asked.minutes}.mp4", place / "signed.mp4"
         if not piece.exists():
-            coded(piece)
+            coded(piece.with_suffix(".part"))
+            piece.with_suffix(".part").rename(piece)
         if not film.exists():
             repeated(piece, film, asked.minutes)
         print(

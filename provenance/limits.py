@@ -11,7 +11,7 @@ MIB = 1 << 20
 class Limits:
     """Bounds on one file's processing; exceeding one raises ``LimitError`` and loses nothing."""
 
-    file_bytes: int = 2048 * MIB
+    file_bytes: int = 8192 * MIB
     """Largest file opened at all."""
     copied_bytes: int = 64 * MIB
     """Largest file that is examined in a private copy; a larger one where it lies, through one descriptor."""

@@ -113,6 +113,7 @@ class _Draft:
     mark: Mark | None = None
     media: Media | None = None
     bindings: Sequence[SoftBinding] = ()
+    sketch: bytes = b""
     notes: list[str] = field(default_factory=list)
 
 
@@ -208,7 +209,7 @@ def _embed_in_time(
     identifier = _identifier(setup, watermark)
     try:
         written = with_mark(subject, watermark, identifier, folder)
-    except (UnsupportedError, LimitError) as error:
+    except InputError as error:  # the engine may well sign what our decoder does not read
         draft.notes.append(f"no watermark: {error.message}")
         return
     draft.stream = outputs.enter_context(written.stream)
@@ -250,8 +251,14 @@ def _look(subject: Subject, draft: _Draft, setup: Signing) -> None:
             draft.media = subject.media()
         except InputError as error:
             draft.notes.append(f"no fingerprint: {error.message}")
-    if draft.media is not None:
+    if draft.media is None:
+        return
+    try:
         draft.bindings = setup.fingerprinter.bindings(draft.media)
+        draft.sketch = setup.fingerprinter.sketch(draft.media)
+    except InputError as error:  # met in a pass over a film or a sound
+        draft.media, draft.bindings = None, ()
+        draft.notes.append(f"no fingerprint: {error.message}")
 
 
 def _disclose(asset: Asset, draft: _Draft, claim: Claim) -> None:
@@ -347,7 +354,7 @@ def _recovery(draft: _Draft, store: bytes, setup: Signing) -> Recovery:
     return Recovery(
         salt=setup.random(SALT_BYTES),
         fingerprint=finger.fingerprint(media) if finger and media else None,
-        sketch=finger.sketch(media) if finger and media else b"",
+        sketch=draft.sketch,
         manifest=store,
         bindings=tuple((binding.alg, binding.value) for binding in draft.bindings),
     )
