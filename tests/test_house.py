@@ -81,6 +81,7 @@ HOMES = {
     "scipy": {
         "detect.fuse",
         "detect.statistics",
+        "ledger.likeness.chroma",
         "watermark.hallmark.listener",
         "watermark.hallmark.mask",
         "watermark.hallmark.spectrum",
