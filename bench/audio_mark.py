@@ -11,6 +11,8 @@ apart in bench/sounds.json; nothing was tuned on those of evaluation.
 - Quality: ratio of sound to mark in decibels, and PESQ (ITU-T P.862.2, wide band), where the package is installed.
 - Negatives: unmarked clips, each read under ten keys; any identifier is a false alarm.
 - Speed: processor time of one thread against the length of the sound.
+
+``--report`` prints what several runs have written with ``--json``.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ def pesq(plain: Sound, marked: Sound, rate: int) -> float | None:
     both = [resampled(sound.mean(axis=1), rate, 16000)[0] for sound in (plain, marked)]
     try:
         return float(package.pesq(16000, *both, "wb"))
-    except package.PesqError:  # no speech found in it
+    except (package.PesqError, ValueError):  # no speech found in it
         return None
 
 
@@ -125,46 +127,22 @@ class Peer:
         return found[0] if found else None
 
 
-def measure(method: Ours | Peer, files: list[Path], attacks: dict, log: Iterator[str] | None = None) -> dict:
-    """Return counts and figures of one method over clips."""
-    right: dict[str, int] = defaultdict(int)
-    wrong: dict[str, int] = defaultdict(int)
-    tried: dict[str, int] = defaultdict(int)
-    missed: list[str] = []
-    ratios, marks, embedding, reading = [], [], [], []
+def measure(method: Ours | Peer, files: list[Path], attacks: dict) -> Iterator[dict]:
+    """Yield one method's figures for each clip."""
     for file in files:
         plain, rate = load(file)
         start = time.process_time()
         marked, identifier = method.embed(plain, rate, file.name)
-        embedding.append(time.process_time() - start)
-        ratios.append(ratio(plain, marked))
-        marks.append(pesq(plain, marked, rate))
+        clip: dict = {"clip": file.name, "embed": time.process_time() - start}
+        clip |= {"snr": ratio(plain, marked), "pesq": pesq(plain, marked, rate), "read": [], "found": {}}
         for name, attack in attacks.items():
             heard, at = attack(marked, rate)
             start = time.process_time()
             found = method.read(heard, at, name)
-            reading.append(time.process_time() - start)
-            tried[name] += 1
-            right[name] += found == identifier
-            wrong[name] += found not in (identifier, None)
-            if found != identifier:
-                missed.append(f"{name}: {file.name}")
+            clip["read"].append(time.process_time() - start)
+            clip["found"][name] = {identifier: "right", None: "none"}.get(found, "wrong")
+        yield clip
         print(".", end="", file=sys.stderr, flush=True)
-    scored = [mark for mark in marks if mark is not None]
-    return {
-        "clips": len(files),
-        "snr_mean": float(np.mean(ratios)),
-        "snr_least": float(np.min(ratios)),
-        "pesq_mean": float(np.mean(scored)) if scored else None,
-        "pesq_least": float(np.min(scored)) if scored else None,
-        "embed_seconds": float(np.mean(embedding)),
-        "read_seconds": float(np.mean(reading)),
-        "read_most": float(np.max(reading)),
-        "right": dict(right),
-        "wrong": dict(wrong),
-        "tried": dict(tried),
-        "missed": missed,
-    }
 
 
 def alarms(folders: list[Path], limit: int) -> dict:
@@ -186,72 +164,94 @@ def alarms(folders: list[Path], limit: int) -> dict:
     return {"clips": files_read, "keys": len(keys), "readings": readings, "alarms": found}
 
 
-def table(results: dict) -> str:
+def table(results: dict[str, list[dict]]) -> str:
     """Return Markdown: a row an attack, a column a method and kind of sound."""
-    columns = list(results)
-    lines = [
-        "| | " + " | ".join(columns) + " |",
-        "|---|" + "---|" * len(columns),
-        "| clips | " + " | ".join(str(results[c]["clips"]) for c in columns) + " |",
-        "| sound to mark, dB: mean (least) | "
-        + " | ".join(f"{results[c]['snr_mean']:.1f} ({results[c]['snr_least']:.1f})" for c in columns)
-        + " |",
-        "| PESQ: mean (least) | "
-        + " | ".join(
-            f"{r['pesq_mean']:.2f} ({r['pesq_least']:.2f})" if (r := results[c])["pesq_mean"] else "-"
-            for c in columns
-        )
-        + " |",
-    ]
-    for name in next(iter(results.values()))["tried"]:
+    columns = {name: clips for name, clips in results.items() if clips}
+
+    def row(title: str, cells: list[str]) -> str:
+        return "| " + " | ".join([title, *cells]) + " |"
+
+    def spread(name: str) -> list[str]:
+        values = [[clip[name] for clip in clips if clip[name] is not None] for clips in columns.values()]
+        return [f"{np.mean(v):.2f} ({np.min(v):.2f})" if v else "-" for v in values]
+
+    lines = [row("", list(columns)), "|---|" + "---|" * len(columns)]
+    lines.append(row("clips", [str(len(clips)) for clips in columns.values()]))
+    lines.append(row("sound to mark, dB: mean (least)", spread("snr")))
+    lines.append(row("PESQ: mean (least)", spread("pesq")))
+    for name in dict.fromkeys(name for clips in columns.values() for name in clips[0]["found"]):
         cells = []
-        for column in columns:
-            result = results[column]
-            share = 100 * result["right"].get(name, 0) / max(1, result["tried"].get(name, 0))
-            wrong = result["wrong"].get(name, 0)
-            cells.append(f"{share:.1f}" + (f" ({wrong} wrong)" if wrong else ""))
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        for clips in columns.values():
+            found = [clip["found"][name] for clip in clips if name in clip["found"]]
+            wrong = found.count("wrong")
+            cells.append(f"{found.count('right')} of {len(found)}" + (f" ({wrong} wrong)" if wrong else ""))
+        lines.append(row(name, cells))
+    for name, clips in columns.items():
+        reads = [seconds for clip in clips for seconds in clip["read"]]
+        lines.append(
+            f"\n{name}: {SECONDS / max(1e-9, np.mean([clip['embed'] for clip in clips])):.0f} times real time to "
+            f"write, {SECONDS / max(1e-9, np.mean(reads)):.0f} to read, "
+            f"{SECONDS / max(1e-9, max(reads)):.0f} at the slowest"
+        )
+        missed = [
+            f"{key}: {clip['clip']}" for clip in clips for key, how in clip["found"].items() if how != "right"
+        ]
+        lines.append(f"{name}, not read: {'; '.join(missed) or 'none'}")
     return "\n".join(lines)
+
+
+def merged(files: list[Path]) -> dict[str, list[dict]]:
+    """Return the results of several runs as one."""
+    results: dict[str, list[dict]] = defaultdict(list)
+    for file in files:
+        for name, clips in json.loads(file.read_text()).items():
+            if name != "unmarked":
+                results[name] += clips
+    return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("clips", type=Path)
-    parser.add_argument("--limit", type=int, default=50)
+    parser.add_argument("clips", type=Path, nargs="?")
+    parser.add_argument("--limit", type=int, default=50, help="clips of each kind")
+    parser.add_argument("--skip", type=int, default=0, help="clips of each kind to leave to another run")
     parser.add_argument("--peer-limit", type=int, default=10)
     parser.add_argument("--audiowmark", type=Path)
     parser.add_argument("--negatives", type=int, default=0, help="readings of unmarked clips")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="kept up to date after every clip")
+    parser.add_argument(
+        "--report", type=Path, nargs="+", help="print the results of earlier runs, and do nothing else"
+    )
     arguments = parser.parse_args()
-    attacks = MUST | BEYOND
-    results: dict[str, dict] = {}
+    if arguments.report:
+        print(table(merged(arguments.report)))
+        return
+    results: dict = {}
+
+    def keep() -> None:
+        if arguments.json:
+            arguments.json.write_text(json.dumps(results, indent=1))
+
     methods: list[tuple[Ours | Peer, int]] = [(Ours(), arguments.limit)]
     if arguments.audiowmark:
         methods.append((Peer(arguments.audiowmark), arguments.peer_limit))
     for method, limit in methods:
         for kind in ("music", "speech"):
             if limit and (arguments.clips / kind).is_dir():
-                results[f"{method.name}, {kind}"] = measure(
-                    method, clips(arguments.clips / kind, limit), attacks
-                )
-    print()
+                chosen = clips(arguments.clips / kind, limit)[arguments.skip :]
+                column = results.setdefault(f"{method.name}, {kind}", [])
+                for clip in measure(method, chosen, MUST | BEYOND):
+                    column.append(clip)
+                    keep()
     if results:
-        print(table(results))
-        for column, result in results.items():
-            print(
-                f"{column}: {SECONDS / max(result['embed_seconds'], 1e-9):.0f} times real time to write, "
-                f"{SECONDS / max(result['read_seconds'], 1e-9):.0f} to read "
-                f"({SECONDS / max(result['read_most'], 1e-9):.0f} at the slowest)"
-            )
-            print(f"{column}, not read: {'; '.join(result['missed']) or 'none'}")
+        print(f"\n{table(results)}")
     if arguments.negatives:
         unmarked = alarms([arguments.clips / kind for kind in ("music", "speech")], arguments.negatives)
         print(f"unmarked: {unmarked['readings']} readings of {unmarked['clips']} clips, {unmarked['alarms']}")
         results["unmarked"] = unmarked
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+        keep()
 
 
 if __name__ == "__main__":

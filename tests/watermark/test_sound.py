@@ -213,3 +213,12 @@ def test_sound_with_gaps_of_nonsense_is_marked_around_them():
     marked = embedded(sound, 8000)
     assert np.isnan(marked).sum() == 100
     assert MARK.read(Media.sound(marked, 8000)).mark.id == ID
+
+
+def test_silence_after_a_bang_is_marked_with_numbers():
+    sound = music(8000, 10)
+    sound[40000:44000] = np.random.default_rng(2).normal(0, 0.3, (4000, 1))
+    sound[44000:70000] = 0
+    marked = embedded(sound, 8000)
+    assert np.isfinite(marked).all()
+    assert MARK.read(Media.sound(marked, 8000)).mark.id == ID

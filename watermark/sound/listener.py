@@ -17,7 +17,7 @@ import numpy as np
 from assay.provenance.errors import ConfigurationError
 from assay.watermark.sound.lattice import BAND, BANDS, LOWEST, SLOT, Reals
 from assay.watermark.sound.rule import HUSH
-from assay.watermark.sound.spectrum import bands, moving
+from assay.watermark.sound.spectrum import bands, moving_power
 
 WEIGHTS = "listener.npy"
 """File of the weights: float16, one vector; layers in order, weights (outputs, inputs) before biases."""
@@ -56,7 +56,7 @@ class Levels:
         for column in range(halves.shape[1] - MARGIN, halves.shape[1]):
             empty = halves[:, column] <= 0
             halves[empty, column] = halves[empty, column - 1]
-        halves = moving(halves, SLOT // 2)
+        halves = moving_power(halves, SLOT // 2)
         mean = float(halves.mean())
         own = halves[::4, MARGIN:-MARGIN]
         noise = float(np.quantile(own[:, ::2] + own[:, 1::2], HUSH, axis=0).min())

@@ -100,9 +100,14 @@ def moving(values: Reals, width: int, axis: int = 0) -> Reals:
     return mean
 
 
+def moving_power(powers: Reals, width: int) -> Reals:
+    """Return the moving mean of powers over time: never below zero, where a running sum may come out after a bang."""
+    return np.maximum(moving(powers, width), 0)
+
+
 def tile_power(power: Reals, pitch: float = 1.0) -> Reals:
     """Return the mean power over a slot's length of each band, (frames, BANDS)."""
-    return moving(power @ bands(LOWEST, BAND, BANDS, pitch), SLOT)
+    return moving_power(power @ bands(LOWEST, BAND, BANDS, pitch), SLOT)
 
 
 def gain(tiles: Reals, frames: int) -> Reals:
