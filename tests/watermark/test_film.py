@@ -14,6 +14,8 @@ from assay.provenance.errors import LimitError, UsageError
 from assay.provenance.media import Kind, Media
 from assay.provenance.protocols import KeyedWatermark
 from assay.watermark.film.scheme import FilmMark
+from assay.watermark.film.voice import FilmVoice
+from assay.watermark.payload import PUBLIC_KEY
 
 ID = "0011223344556677"
 RATE = 8
@@ -200,6 +202,19 @@ def test_a_black_film_is_marked_below_the_loudest(scheme: FilmMark) -> None:
     (frame,) = frames_of(scheme.embed(black, ID))
     assert frame.max() <= 8
     assert float((frame.astype(float) ** 2).mean()) < 255**2 / 10**4.1
+
+
+def test_the_vector_of_the_format() -> None:
+    voice = FilmVoice(PUBLIC_KEY)
+    assert voice.key.hex() == "d39403ada890b1b7f7997dfc02408f9e17c65c8c272aec36da1a46d1641be7da"
+    assert (
+        np.packbits(voice.payload.encode(ID))
+        .tobytes()
+        .hex()
+        .startswith("b4704b194024a5914bc1785455a9015d2e7e2da9")
+    )
+    assert [voice.corner(ID, number) for number in (0, 1, 32)] == [(1006, 455), (398, 743), (1006, 455)]
+    assert [tuple(tone) for tone in voice.pattern.tones[0][:2].tolist()] == [(-126, 60), (16, 87)]
 
 
 def test_a_malformed_identifier_is_refused_at_once(scheme: FilmMark, film: Media) -> None:
