@@ -3,7 +3,7 @@
     python bench/video_mark.py --clips DIR [--fold held] [--results FILE] [--attacks …]
     python bench/video_mark.py --clips DIR --speed | --alarms
 
-``bench/clips.json`` names the clips by SHA-256; DIR holds their files under any names. A clip that is not there is
+``bench/video_mark.json`` names the clips by SHA-256; DIR holds their files under any names. A clip that is not there is
 named and left out. From each one cut of two seconds is taken, at a place that its digest chooses; the film mark's own
 clock is set to a time that the digest chooses too, for its pattern moves on every 8 seconds. Frames are reduced to
 ``--side`` pixels of the longer side first: smaller frames are harder.
@@ -35,7 +35,7 @@ from PIL import Image
 from assay.provenance.media import Media, Samples
 from assay.watermark.film.scheme import FilmMark
 
-CLIPS = Path(__file__).with_name("clips.json")
+CLIPS = Path(__file__).with_name("video_mark.json")
 SECONDS = 2.0
 """Length of a cut."""
 LEAD = 0.5
