@@ -71,8 +71,8 @@ def _reference(name: str, length: int) -> NDArray[np.float32] | None:
     return vector.astype(np.float32) if vector.shape == (length,) else None
 
 
-def read_fusion(path: Path) -> Fusion:
-    """Read a panel's fusion; raises ConfigurationError where it is none."""
+def read_fusion(path: Path, kind: str = "image") -> Fusion:
+    """Read the fusion of a panel of a kind; raises ConfigurationError where it is none."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_PANEL_BYTES + 1)
@@ -80,9 +80,9 @@ def read_fusion(path: Path) -> Fusion:
         if (
             len(data) > MAX_PANEL_BYTES
             or document.pop("type") != PANEL_TYPE
-            or document.pop("kind") != "image"
+            or document.pop("kind") != kind
         ):
-            raise ValueError("not a panel of version 1 for pictures")
+            raise ValueError(f"not a panel of version 1 for {kind}")
         return _fusion(document)
     except (OSError, InputError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigurationError(
@@ -92,9 +92,9 @@ def read_fusion(path: Path) -> Fusion:
         ) from error
 
 
-def write_fusion(path: Path, fusion: Fusion) -> None:
-    """Write a panel's fusion; what may be left out of it is, where it is empty."""
-    document = {"type": PANEL_TYPE, "kind": "image", **asdict(fusion)}
+def write_fusion(path: Path, fusion: Fusion, kind: str = "image") -> None:
+    """Write the fusion of a panel of a kind; what may be left out of it is, where it is empty."""
+    document = {"type": PANEL_TYPE, "kind": kind, **asdict(fusion)}
     for name in OPTIONAL:
         if not document[name]:
             del document[name]

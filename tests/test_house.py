@@ -79,6 +79,7 @@ HOMES = {
         "watermark.trial.trustmark",
     },
     "scipy": {
+        "detect.film.features",
         "detect.fuse",
         "detect.statistics",
         "ledger.likeness.chroma",
@@ -120,6 +121,7 @@ HOMES = {
     "google": {"detect.graph"},  # protobuf
     "safetensors": {"detect.tensors"},
     "torch": {
+        "detect.film.lesson",
         "detect.train.loop",
         "detect.measure.adversarial",
         "detect.measure.peers",
