@@ -66,6 +66,7 @@ def repeated(piece: Path, path: Path, minutes: int) -> None:
 
     with av.open(str(path), "w", format="mp4") as sink:
         outs: list[Any] = []
+        last: dict[int, int] = {}
         for turn in range(minutes * 60 // SECONDS):
             with av.open(str(piece)) as source:
                 outs = outs or [sink.add_stream_from_template(s, opaque=True) for s in source.streams]
@@ -74,6 +75,9 @@ def repeated(piece: Path, path: Path, minutes: int) -> None:
                         continue
                     shift = round(turn * SECONDS / packet.time_base)
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                    if packet.dts <= last.get(packet.stream_index, -(1 << 60)):
+                        continue  # a packet of sound reaches over the end of the piece
+                    last[packet.stream_index] = packet.dts
                     packet.stream = outs[packet.stream_index]
                     sink.mux(packet)
 

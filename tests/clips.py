@@ -120,8 +120,9 @@ class Barcode:
         def blocks(passing):
             for at, block in passing:
                 slot = len(block) // 66
+                burst = 0.5 * np.sin(2 * math.pi * 900 * np.arange(slot) / int(media.rate))
                 for n, bit in enumerate((1, 0, *bits)):
-                    block[n * slot : (n + 1) * slot] = 0.5 * bit
+                    block[n * slot : (n + 1) * slot] = burst[:, None] * bit
                 yield at, block
 
         return media.changed(frames if media.kind == "video" else blocks)
@@ -167,7 +168,8 @@ class Barcode:
         slot, length = len(block) // 66, len(block) / rate
         if not slot:
             return None, length
-        loud = np.array([block[int((n + 0.3) * slot) : int((n + 0.7) * slot)].mean() for n in range(66)])
-        if not (loud[0] > 0.35 and abs(loud[1]) < 0.15) or (np.abs(loud - 0.25) < 0.1).any():
+        inner = [block[int((n + 0.3) * slot) : int((n + 0.7) * slot)] for n in range(66)]
+        loud = np.sqrt([2 * (part**2).mean() for part in inner])
+        if not (loud[0] > 0.35 and loud[1] < 0.15) or (np.abs(loud - 0.25) < 0.1).any():
             return None, length
         return f"{int(''.join('1' if v > 0.25 else '0' for v in loud[2:]), 2):016x}", length
