@@ -116,7 +116,7 @@ def tempo(factor: float) -> Attack:
 
     def attack(sound: Sound, rate: int) -> Heard:
         graph = av.filter.Graph()
-        layout, channels = _layout(sound), sound.shape[1]
+        layout = _layout(sound)
         source = graph.add_abuffer(
             sample_rate=rate, format="fltp", layout=layout, time_base=Fraction(1, rate)
         )
@@ -125,6 +125,8 @@ def tempo(factor: float) -> Attack:
         stretch.link_to(sink)
         graph.configure()
         pieces = []
+        # What comes out may be packed: channels side by side.
+        resampler = av.AudioResampler(format="fltp")
         for start in (*range(0, len(sound), 4096), None):
             frame = None
             if start is not None:
@@ -134,7 +136,7 @@ def tempo(factor: float) -> Attack:
             source.push(frame)
             while True:
                 try:
-                    pieces.append(sink.pull().to_ndarray().reshape(channels, -1))
+                    pieces += [piece.to_ndarray() for piece in resampler.resample(sink.pull())]
                 except (av.error.BlockingIOError, av.error.EOFError):
                     break
         return np.concatenate(pieces, axis=1).T.astype(np.float32), rate

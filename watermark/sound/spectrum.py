@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import resample_poly
 
@@ -54,13 +56,13 @@ def spectra(sound: Reals) -> Spectra:
     """Return the spectra (frames, BINS) of one channel (n,); frame k is centred on sample k HOP."""
     padded = np.pad(sound, (WINDOW // 2, WINDOW // 2 + HOP))
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
-    transformed: Spectra = np.fft.rfft(frames * _window(), axis=1).astype(np.complex64)
+    transformed: Spectra = rfft(frames * _window(), axis=1).astype(np.complex64, copy=False)
     return transformed
 
 
 def sound_of(frames: Spectra, count: int) -> Reals:
     """Return the ``count`` samples whose spectra these are: windowed again, overlapped and added."""
-    pieces = np.fft.irfft(frames, WINDOW, axis=1).astype(np.float32) * _window()
+    pieces = irfft(frames, WINDOW, axis=1) * _window()
     overlap = WINDOW // HOP
     sound = np.zeros((len(pieces) + overlap, HOP), np.float32)
     for part in range(overlap):
@@ -72,11 +74,15 @@ def sound_of(frames: Spectra, count: int) -> Reals:
 
 def power(sound: Reals) -> Reals:
     """Return the power (frames, BINS) of canonical sound (n, channels), summed over its channels."""
-    total = np.zeros((len(sound) // HOP + 2, BINS), np.float32)
-    for channel in sound.T:
-        frames = spectra(channel)
-        total[: len(frames)] += frames.real**2 + frames.imag**2
-    return total[: len(frames)]
+    return power_of([spectra(channel) for channel in sound.T])
+
+
+def power_of(channels: Sequence[Spectra]) -> Reals:
+    """Return the power (frames, BINS) of the spectra of one channel or more, summed over them."""
+    total: Reals = np.zeros(channels[0].shape, np.float32)
+    for frames in channels:
+        total += frames.real**2 + frames.imag**2
+    return total
 
 
 @cache

@@ -20,7 +20,7 @@ from assay.watermark.sound.search import AS_IS, Place
 from assay.watermark.sound.spectrum import (
     canonical,
     gain,
-    power,
+    power_of,
     restored,
     sound_of,
     spectra,
@@ -79,10 +79,10 @@ def change(block: Block, voice: Voice, id: str, rate: int) -> Reals:
     proper = sound[block.start : block.stop]
     if proper.size == 0 or float((proper**2).mean()) < SILENCE:
         return np.zeros_like(sound)
-    heard = power(sound)
+    frames = [spectra(channel) for channel in sound.T]
+    heard = power_of(frames)
     ahead, slots = block.start // SLOT_SAMPLES, block.slots
     shares = _signs(heard, ahead, slots, voice, id)
-    frames = [spectra(channel) for channel in sound.T]
     energy = float((proper.astype(np.float64) ** 2).sum())
 
     def added(ratio: float, noise: float) -> Reals:
@@ -99,8 +99,15 @@ def change(block: Block, voice: Voice, id: str, rate: int) -> Reals:
             factor *= np.float32(np.sqrt(energy / (10 ** (ratio / 10) * spent + 1e-30)))
         return extra
 
+    hiss = _hiss(sound.shape, energy / proper.size, rate)
+    # Spectra add up as sounds do: what is known of the sound and of the noise is not computed again.
+    noises = [spectra(channel) for channel in hiss.T]
+
     def short(noise: float) -> float:
-        return _shortness(sound + added(USUAL, noise), block, np.sign(shares), energy, rate)
+        extra = added(USUAL, noise)
+        marked = [own + spectra(channel) for own, channel in zip(frames, extra.T, strict=True)]
+        noisy = [own + other for own, other in zip(marked, noises, strict=True)]
+        return _shortness(power_of(marked), power_of(noisy), ahead, np.sign(shares))
 
     # Where much of the sound would drown in noise, what drowns gets less, and the rest more.
     spread = 10 ** (-TRIAL_NOISE / 10) * RATE / max(rate, RATE) * BAND / (RATE / 2)
@@ -110,20 +117,26 @@ def change(block: Block, voice: Voice, id: str, rate: int) -> Reals:
     return added(min(FAINTEST, max(LOUDEST, USUAL - 20 * float(np.log10(needed)))), noise)
 
 
-def _shortness(marked: Reals, block: Block, signs: Reals, energy: float, rate: int) -> float:
-    """Return by what factor a marked block falls short of the goals, in its hardest trial; below 1 it exceeds them."""
-    density = energy / 10 ** (TRIAL_NOISE / 10) / ((block.stop - block.start) * marked.shape[1])
-    deviation = np.sqrt(density * RATE / max(rate, RATE))
-    noise = np.random.default_rng(TRIAL_SEED).standard_normal(marked.shape, np.float32) * np.float32(
+def _hiss(shape: tuple[int, ...], loud: float, rate: int) -> Reals:
+    """Return white noise TRIAL_NOISE below a mean square, as much of it as lies below 4 kHz at a rate."""
+    deviation = np.sqrt(loud / 10 ** (TRIAL_NOISE / 10) * RATE / max(rate, RATE))
+    noise: Reals = np.random.default_rng(TRIAL_SEED).standard_normal(shape, np.float32) * np.float32(
         deviation
     )
-    ahead = block.start // SLOT_SAMPLES
+    return noise
+
+
+def _shortness(plain: Reals, noisy: Reals, ahead: int, signs: Reals) -> float:
+    """Return by what factor a marked block falls short of the goals, in its hardest trial; below 1 it exceeds them.
+
+    ``plain`` and ``noisy`` are its powers as it is and under noise, ``signs`` (slots, BANDS) those of its tiles.
+    """
     _, middles = Place(AS_IS, float(ahead * SLOT), 0.0).places(ahead * SLOT, (ahead + len(signs)) * SLOT)
     half = len(signs) // 2
-    plain = Levels(power(marked), 1.0).odds(middles) * signs
-    noisy = Levels(power(marked + noise), 1.0).odds(middles) * signs
-    halves = min(_agreement(plain[:half]), _agreement(plain[half:]))
-    return max(GOAL_NOISE / max(1.0, _agreement(noisy)), GOAL_HALF / max(1.0, halves))
+    clear = Levels(plain, 1.0).odds(middles) * signs
+    dim = Levels(noisy, 1.0).odds(middles) * signs
+    halves = min(_agreement(clear[:half]), _agreement(clear[half:]))
+    return max(GOAL_NOISE / max(1.0, _agreement(dim)), GOAL_HALF / max(1.0, halves))
 
 
 def _agreement(toward: Reals) -> float:
