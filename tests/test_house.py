@@ -81,6 +81,7 @@ HOMES = {
     "scipy": {
         "detect.film.features",
         "detect.fuse",
+        "detect.speech.features",
         "detect.statistics",
         "ledger.likeness.chroma",
         "watermark.hallmark.listener",
@@ -122,6 +123,9 @@ HOMES = {
     "safetensors": {"detect.tensors"},
     "torch": {
         "detect.film.lesson",
+        "detect.speech.graphs",
+        "detect.speech.kernel",
+        "detect.speech.train",
         "detect.train.loop",
         "detect.measure.adversarial",
         "detect.measure.peers",

@@ -16,6 +16,8 @@ from assay.detect.fuse import Fusion, fuse
 from assay.detect.networks.registry import build
 from assay.detect.panels import write_fusion
 from assay.detect.runtime import Session
+from assay.detect.speech.train import ARCHITECTURE as SPEECH
+from assay.detect.speech.train import run_speech
 from assay.detect.train.crops_run import CropWay
 from assay.detect.train.data import Item, allowed, capped, is_reserved, read_reserved
 from assay.detect.train.recipe import Recipe
@@ -62,6 +64,9 @@ def run(
     repository, commit and licence by source. Raises UsageError on too few pictures or sources.
     """
     into.mkdir(parents=True, exist_ok=True)
+    if recipe.architecture == SPEECH:
+        card, fusion, count = run_speech(recipe, items, into, licences, made, tell)
+        return Made(card, fusion, count, Counter({"not readable, or no speech": len(items) - count}))
     way = _way(recipe, autoencoders)
     kept, left = allowed(items)
     kept = capped(kept, recipe.most)

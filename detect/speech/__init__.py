@@ -1,0 +1,1 @@
+"""The detector of synthetic speech and converted voices."""
