@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,10 @@ from assay.watermark.film.voice import STEP
 from assay.watermark.hallmark.canvas import Plane
 from assay.watermark.hallmark.pattern import PERIOD
 from assay.watermark.hallmark.spectrum import Matrix, Spectrum
-from assay.watermark.hallmark.sync import Finder, Pose, Waves
+from assay.watermark.hallmark.sync import REACH, Finder, Pose, Waves
+
+GROWTH = 0.012
+"""Natural logarithm of the step between two scales that are compared."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,17 @@ def tracked(finder: Finder, look: Look, matrix: Matrix, *, refine: bool = False)
         return best
     pose = finder.bettered(lambda near: _joined(finder, look.spectra, near, best.moves), best.pose)
     return Track(pose, best.moves)
+
+
+def scaled(finder: Finder, spectrum: Spectrum) -> list[Pose]:
+    """Return the likeliest poses that only change the scale, within REACH, best first: what cutting off edges does.
+
+    All tones are summed with their phases, which hears fainter ones than the map of powers that any turn is sought in.
+    """
+    count = math.ceil(REACH / GROWTH)
+    matrices = [np.eye(2) * math.exp(GROWTH * number) for number in range(-count, count + 1)]
+    poses = [finder.settled(finder.waves(spectrum, matrix), matrix) for matrix in matrices]
+    return sorted(poses, key=lambda pose: pose.score, reverse=True)
 
 
 def _joined(finder: Finder, spectra: Sequence[Spectrum], matrix: Matrix, moves: int) -> Waves:

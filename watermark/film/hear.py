@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.watermark.film.follow import Look, Track, stepped, tracked
+from assay.watermark.film.follow import Look, Track, scaled, stepped, tracked
 from assay.watermark.film.listen import SLOTS, Glance
 from assay.watermark.film.voice import SECONDS, SIDE, FilmVoice
 from assay.watermark.hallmark.canvas import Plane
@@ -22,6 +22,8 @@ ALARM = 1e-9
 """Largest p-value at which an identifier is reported."""
 CLEAR = 5.6
 """Score of a track below which what is heard on it is not decoded."""
+HEARD = 6.0
+"""Score of a pose of another scale below which a look is not listened to again: chance gives 5.7 often."""
 SURE = 6.5
 """Score of a track from which its matrix is tried first in the looks that follow."""
 LOUD = 1.0
@@ -118,16 +120,21 @@ class Ear:
                 yield near, track
                 if track.pose.score >= SURE:
                     return
+        first = len(self._lost) < SEARCHES and not self.found
+        if first:
+            yield from self._searched(glance, look, scaled, HEARD)
         yield from self._searched(glance, look, Finder.search)
-        if len(self._lost) < SEARCHES and not self.found:
+        if first:
             small = glance.listened(SIDE * SMALLER)
             yield from self._searched(glance, small, Finder.search)
             yield from self._searched(glance, look, Finder.search_stretched)
 
-    def _searched(self, glance: Glance, look: Look, search: Search) -> Iterator[tuple[Look, Track]]:
+    def _searched(
+        self, glance: Glance, look: Look, search: Search, least: float = CLEAR
+    ) -> Iterator[tuple[Look, Track]]:
         finder = self.voice.finder
         for pose in search(finder, look.whole)[:POSES]:
-            if pose.score < CLEAR:
+            if pose.score < least:
                 return
             track = tracked(finder, look, pose.matrix, refine=True)
             growth = math.sqrt(abs(float(np.linalg.det(track.pose.matrix))))
