@@ -53,6 +53,8 @@ class Media:
     shape: tuple[int, ...] = ()
     keys: Callable[[Fraction], Iterator[Timed]] | None = field(default=None, repr=False)
     """Gives the frames of a video that are decoded without others, at least so many seconds apart; or None."""
+    spaced: Callable[[Fraction], Iterator[Timed]] | None = field(default=None, repr=False)
+    """Gives the first frame of a video and then one at least so many seconds after the last; None where unknown."""
     start: Fraction = Fraction(0)
     stop: Fraction | None = None
 
@@ -72,7 +74,7 @@ class Media:
 
     def part(self, start: Fraction, stop: Fraction | None = None) -> Media:
         """Return what begins at ``start`` seconds or later and before ``stop``; what lies before is not given."""
-        return replace(self, start=start, stop=stop, keys=None)
+        return replace(self, start=start, stop=stop, keys=None, spaced=None)
 
     def changed(self, change: Callable[[Iterator[Timed]], Iterator[Timed]]) -> Media:
         """Return the media that ``change`` makes of each pass over these, chunk for chunk, lazily."""
@@ -84,7 +86,7 @@ class Media:
                 if at >= start:
                     yield at, chunk
 
-        return replace(self, source=source, keys=None)
+        return replace(self, source=source, keys=None, spaced=None)
 
     @classmethod
     def still(cls, picture: Samples) -> Media:

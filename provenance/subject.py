@@ -144,7 +144,7 @@ class Subject:
         return self._watched(sound(self.stream, self.reel(), self.limits))
 
     def _watched(self, media: Media) -> Media:
-        watch, keys = self._watch, media.keys
+        watch, keys, spaced = self._watch, media.keys, media.spaced
         if watch is None:
             return media
 
@@ -157,6 +157,7 @@ class Subject:
             media,
             source=lambda start, stop: told(media.source(start, stop)),
             keys=None if keys is None else lambda apart: told(keys(apart)),
+            spaced=None if spaced is None else lambda apart: told(spaced(apart)),
         )
 
     def close(self) -> None:

@@ -48,6 +48,9 @@ def _frames(media: Media, asked: bool) -> Iterator[Timed]:
         yield from media.keys(max(KEY_STEP, media.seconds / MAX_FRAMES))
         return
     step = ASKED_STEP if asked else KEPT_STEP
+    if media.spaced is not None:
+        yield from media.spaced(step)
+        return
     due = Fraction(-1)
     for at, frame in media.timed():
         if at >= due:

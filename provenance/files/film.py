@@ -38,10 +38,15 @@ def film(stream: BinaryIO, reel: Reel, limits: Limits) -> Media:
     def source(start: Fraction, stop: Fraction | None) -> Iterator[Timed]:
         return passed(lambda own, put: _decode(own, reel, limits, put, start, stop))
 
+    def spaced(apart: Fraction) -> Iterator[Timed]:
+        return passed(lambda own, put: _decode(own, reel, limits, put, Fraction(0), None, apart))
+
     def keys(apart: Fraction) -> Iterator[Timed]:
         return passed(lambda own, put: _decode_keys(own, reel, limits, put, apart))
 
-    return Media(Kind.VIDEO, source, pictures.rate, pictures.seconds, (height, width, 3), keys=keys)
+    return Media(
+        Kind.VIDEO, source, pictures.rate, pictures.seconds, (height, width, 3), keys=keys, spaced=spaced
+    )
 
 
 class _Clock:
@@ -78,7 +83,13 @@ def rgb(frame: Any, turn: int, width: int, height: int) -> Any:
 
 
 def _decode(
-    own: BinaryIO, reel: Reel, limits: Limits, put: Put, start: Fraction, stop: Fraction | None
+    own: BinaryIO,
+    reel: Reel,
+    limits: Limits,
+    put: Put,
+    start: Fraction,
+    stop: Fraction | None,
+    apart: Fraction = Fraction(0),
 ) -> Answer:
     pictures = reel.pictures
     assert pictures is not None
@@ -88,6 +99,7 @@ def _decode(
             if stop is not None and at >= stop:
                 break
             if at >= start:
+                start = at + apart  # what is left out is not converted, which costs more than decoding
                 put(at, rgb(frame, pictures.turn, pictures.width, pictures.height))
     return Answer({})
 
