@@ -33,7 +33,7 @@ TRIAL = Fraction(1)
 """Seconds after which another trial is made."""
 TRIAL_QUALITY = 30
 """Quality of the trial's JPEG, at half the frame's sides: about what is left of a frame at half size and crf 32."""
-MIDDLE, HEARD, SLOPE = 42.4, 24.0, 5.0
+MIDDLE, HEARD, SLOPE = 42.5, 24.0, 5.0
 """Decibels where a trial's statistic is HEARD, and decibels more for each factor of ten in it."""
 LOUDEST, FAINTEST = 41.0, 43.3
 """Decibels between which the strength is chosen."""
