@@ -73,12 +73,11 @@ class Levels:
         seen = np.lib.stride_tricks.sliding_window_view(self.levels[index], SIDES, axis=2)[:, :, ::2]
         seen = seen[:, :, :BANDS].transpose(0, 2, 1, 3).reshape(len(places), BANDS, SIDES * SIDES)
         mean = seen.mean(axis=-1, keepdims=True)
-        parts = [
-            np.clip(seen - mean, -4, 4),
-            np.clip(mean - self.whole, -6, 3),
-            np.clip(mean - self.noise, -1, 6),
-        ]
-        return np.concatenate(parts, axis=-1).astype(np.float32)
+        patches = np.empty((len(places), BANDS, SEEN), np.float32)
+        np.clip(seen - mean, -4, 4, out=patches[..., :-2])
+        np.clip(mean[..., 0] - self.whole, -6, 3, out=patches[..., -2])
+        np.clip(mean[..., 0] - self.noise, -1, 6, out=patches[..., -1])
+        return patches
 
     def odds(self, places: Reals) -> Reals:
         """Return the logarithm of the odds that tiles were made louder, (len(places), BANDS)."""
