@@ -15,6 +15,7 @@ from assay.provenance.claim import AI_SOURCE_TYPES, CAPTURE_SOURCE_TYPES
 from assay.provenance.evidence import TOLD_BY, Conflict, Evidence, Fact, Status
 from assay.provenance.files.sandbox import NO_SANDBOX, Sandbox
 from assay.provenance.keys.certificates import DEVELOPMENT
+from assay.provenance.listening import spans_words
 from assay.provenance.manifest import Manifest, ManifestState, TimeTrust
 from assay.provenance.opinion import LEANS
 from assay.provenance.policy import Policy
@@ -22,7 +23,7 @@ from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Origin, Report, Score, Verdict, manifest_of, recovered_of
 from assay.provenance.text import safe_text
 from assay.provenance.weighing import weigh
-from assay.provenance.wording import check_name
+from assay.provenance.wording import NOUNS, check_name
 
 # ENFSI guideline for evaluative reporting (2015), verbal scale, by |log10 LR|; below LEANS, a ratio of 2, it is silent.
 _BANDS = ((1.0, "weak"), (2.0, "moderate"), (3.0, "moderately strong"), (4.0, "strong"))
@@ -53,7 +54,17 @@ def decide(
     return Report(
         asset=asset,
         verdict=verdict,
-        headline=_headline(verdict, facts, conflicts, manifest, recovered, origin, evidence, policy),
+        headline=_headline(
+            verdict,
+            facts,
+            conflicts,
+            manifest,
+            recovered,
+            origin,
+            evidence,
+            policy,
+            NOUNS.get(asset.kind, "file"),
+        ),
         leaning=_leaning(verdict, facts, source_type),
         integrity=_integrity(facts, recovered, policy),
         origin=origin,
@@ -128,7 +139,7 @@ def _integrity(facts: frozenset[Fact], recovered: Recovered | None, policy: Poli
         recovered
         and recovered.matches
         and recovered.comparison
-        and recovered.comparison.changed > policy.changed_area
+        and recovered.comparison.differs(policy.changed_area)
     ):
         return Integrity.ALTERED
     return Integrity.UNKNOWN
@@ -228,6 +239,7 @@ def _headline(
     origin: Origin,
     evidence: Sequence[Evidence],
     policy: Policy,
+    noun: str,
 ) -> str:
     match verdict:
         case Verdict.CONFLICT:
@@ -236,16 +248,16 @@ def _headline(
             )
             return f"{first} {second}".strip()
         case Verdict.MARKED_AI:
-            return _ai_sentence(facts, manifest, recovered, origin, evidence)
+            return _ai_sentence(facts, manifest, recovered, origin, evidence, noun)
         case Verdict.SOURCE_CONFIRMED:
             return (
                 f"Unchanged since {_who(origin)} signed it{_when(origin)}. "
                 "This says who vouches for the file, not that it shows the truth."
             )
         case Verdict.SOURCE_RECOVERED:
-            return _recovered_sentence(recovered, origin, policy)
+            return _recovered_sentence(recovered, origin, policy, noun)
         case _:
-            return _open_sentence(facts, manifest, recovered, evidence)
+            return _open_sentence(facts, manifest, recovered, evidence, noun)
 
 
 def _who(origin: Origin) -> str:
@@ -267,6 +279,7 @@ def _ai_sentence(
     recovered: Recovered | None,
     origin: Origin,
     evidence: Sequence[Evidence],
+    noun: str,
 ) -> str:
     if Fact.DECLARED_AI in facts:
         own = {manifest.source_type, *(a.source_type for a in manifest.actions)}
@@ -282,14 +295,14 @@ def _ai_sentence(
         if manifest.state is ManifestState.TRUSTED:
             return f"{who} declares that an AI model made {part}; the file is unchanged since."
         return (
-            f"The ledger holds the original of this picture, and its signer ({who}) declares "
+            f"The ledger holds the original of this {noun}, and its signer ({who}) declares "
             f"that an AI model made {part}."
         )
     marked = next((e for e in _heard(evidence) if Fact.MARKED_AI in e.facts), None)
     return marked.summary if marked else "A generator's watermark was read."
 
 
-def _recovered_sentence(recovered: Recovered | None, origin: Origin, policy: Policy) -> str:
+def _recovered_sentence(recovered: Recovered | None, origin: Origin, policy: Policy, noun: str) -> str:
     if recovered is None:
         return "The ledger holds the original of this file."
     where = f"entry {recovered.receipt.index} of the ledger {safe_text(recovered.receipt.origin, 80)}"
@@ -301,13 +314,14 @@ def _recovered_sentence(recovered: Recovered | None, origin: Origin, policy: Pol
             "That says when and by whom they were logged, not that they show the truth."
         )
     laid = "" if comparison.alignment == "as is" else f" ({comparison.alignment})"
-    if comparison.changed > policy.changed_area:
-        return (
-            f"The original of this picture is {where}{signer}{laid}, and this copy differs from it in "
-            f"{_regions(len(comparison.regions))}, {round(comparison.changed * 100)} % of the picture."
-        )
+    original = f"The original of this {noun} is {where}{signer}{laid}"
+    if not comparison.differs(policy.changed_area):
+        return f"{original}; no {'second' if comparison.span else 'region'} of this copy was found to differ."
+    if comparison.changes:
+        return f"{original}, and this copy differs from it in the seconds {spans_words(comparison.changes)}."
     return (
-        f"The original of this picture is {where}{signer}{laid}; no region of this copy was found to differ."
+        f"{original}, and this copy differs from it in "
+        f"{_regions(len(comparison.regions))}, {round(comparison.changed * 100)} % of the picture."
     )
 
 
@@ -316,7 +330,11 @@ def _regions(count: int) -> str:
 
 
 def _open_sentence(
-    facts: frozenset[Fact], manifest: Manifest, recovered: Recovered | None, evidence: Sequence[Evidence]
+    facts: frozenset[Fact],
+    manifest: Manifest,
+    recovered: Recovered | None,
+    evidence: Sequence[Evidence],
+    noun: str,
 ) -> str:
     name = safe_text(manifest.signer.display, 120)
     if manifest.state is ManifestState.UNTRUSTED:
@@ -328,7 +346,7 @@ def _open_sentence(
             "nothing proves a change, and nothing confirms a source."
         )
     if recovered and not recovered.matches:
-        return "A watermark leads to a ledger entry, but the pictures could not be matched. That is no proof of either."
+        return f"A watermark leads to a ledger entry, but the {noun}s could not be matched. That is no proof of either."
     if Fact.CLAIMED_AI in facts:
         return (
             "Unsigned metadata says that an AI model made it; "

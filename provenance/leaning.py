@@ -44,6 +44,8 @@ def score_sentence(opinion: Opinion) -> str:
     """Say an opinion's score and what it means; nothing where it has none."""
     if opinion.score is None:
         return ""
+    if opinion.moments:
+        return f"Score {opinion.score:.2f}, from 0 (like recordings of what was there) to 1 (like generated ones)."
     return f"Score {opinion.score:.2f}, from 0 (like photographs) to 1 (like generated pictures); 0.5 says nothing."
 
 

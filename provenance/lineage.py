@@ -142,7 +142,7 @@ _FOUND_BY = {
     "digest": "its bytes: the digest is that of the file as signed",
     "manifest": "its credentials",
     "watermark": "the watermark in its pixels",
-    "fingerprint": "the look of the picture (perceptual fingerprint)",
+    "fingerprint": "how it looks or sounds (perceptual fingerprint)",
 }
 
 
@@ -177,6 +177,8 @@ def _match(recovered: Recovered) -> str:
     if comparison is None:
         return "the very same bytes"
     changed = wording.share(comparison.changed)
+    if comparison.span:
+        return f"the same, {comparison.alignment} (similarity {comparison.similarity:.3f} of 1)"
     return f"the same picture, of which {changed} differs (similarity {comparison.similarity:.3f} of 1)"
 
 

@@ -301,6 +301,10 @@ class Comparison:
     span: tuple[float, float] | None = None
     changes: tuple[tuple[float, float], ...] = ()
 
+    def differs(self, least: float) -> bool:
+        """Say whether more than ``least`` of a picture differs, or any stretch of a film or a sound."""
+        return bool(self.changes) if self.span else self.changed > least
+
 
 class Check(Protocol):
     """Everything that can testify, and nothing else; ``version`` names the engine behind it."""

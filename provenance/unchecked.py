@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from assay.provenance.evidence import Evidence, Status
 from assay.provenance.manifest import Manifest, ManifestState
+from assay.provenance.media import Kind
 from assay.provenance.report import Report
 from assay.provenance.text import safe_text
-from assay.provenance.wording import CHECKS, check_name, moment
+from assay.provenance.wording import CHECKS, NOUNS, check_name, moment
 
 _SOURCES = {
     "deny-list": "the desk’s deny-list",
@@ -20,10 +21,14 @@ _SOURCES = {
 
 def not_checked(report: Report) -> tuple[str, ...]:
     """Return, in sentences, what this report does not rest on."""
-    return (*_unasked(report.evidence), *_unreached(report), _SCENE)
+    return (*_unasked(report.evidence), *_unreached(report), _scene(report.asset.kind))
 
 
-_SCENE = "Whether what the picture shows happened, and where and when. No file can tell that."
+def _scene(kind: Kind) -> str:
+    if kind is Kind.AUDIO:
+        return "Whether what the recording lets hear was said and happened, and where and when. No file can tell that."
+    noun = NOUNS.get(kind, "file")
+    return f"Whether what the {noun} shows happened, and where and when. No file can tell that."
 
 
 def _unasked(evidence: tuple[Evidence, ...]) -> Iterator[str]:
@@ -46,7 +51,9 @@ def _unreached(report: Report) -> Iterator[str]:
         yield f"Whether the signer’s certificate was revoked since: {_last_heard(manifest)}."
     if not any(t.get("kind", "signer") == "signer" for t in report.trust):
         yield "Who signers are: no list of signers has been chosen, so no signer can be established."
-    if recovered and recovered.comparison:
+    if recovered and recovered.comparison and recovered.comparison.span:
+        yield "Changes shorter than a second, or too small to alter how a frame looks or a second sounds on the whole."
+    elif recovered and recovered.comparison:
         yield "Changes too small for the ledger’s sketch, which is a picture of at most 96 × 96 pixels."
     if recovered and not any(e.check == "anchor" and e.status is Status.PASS for e in report.evidence):
         yield "Whether the ledger’s history is also held by someone outside: no anchor proved it."

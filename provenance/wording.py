@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from assay.provenance.evidence import PARTIES, Evidence, Fact, Status
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.leaning import leaning_words
+from assay.provenance.listening import spans_words
 from assay.provenance.manifest import Ingredient, Manifest, ManifestState, SigningTime, TimeTrust
 from assay.provenance.mark import Extent, Reading
+from assay.provenance.media import Kind
 from assay.provenance.opinion import Explanation
 from assay.provenance.recovered import Recovered
 from assay.provenance.report import Integrity, Report, Verdict
@@ -27,6 +29,9 @@ HOLES = 3
 """Most regions without the mark that one sentence names."""
 
 Region = tuple[float, float, float, float]
+
+NOUNS: Mapping[Kind, str] = {Kind.IMAGE: "picture", Kind.VIDEO: "film", Kind.AUDIO: "recording"}
+"""What a file is called in sentences, by its kind; others are files."""
 
 LABELS: Mapping[Verdict, str] = {
     Verdict.CONFLICT: "Conflict",
@@ -64,19 +69,19 @@ MEANS: Mapping[Verdict, str] = {
 DOES_NOT_MEAN: Mapping[Verdict, str] = {
     Verdict.CONFLICT: (
         "It does not say who changed what, or why. An attack, a faulty program and a careless export can "
-        "look the same from here. It does not say that what the picture shows is false."
+        "look the same from here. It does not say that what the file shows is false."
     ),
     Verdict.MARKED_AI: (
         "It does not say that the content is false or meant to deceive, or that every part of it was "
         "generated. And where no such mark is found, that does not mean that no AI was used."
     ),
     Verdict.SOURCE_CONFIRMED: (
-        "It does not say that the picture shows what happened, that the scene was not staged or that a "
+        "It does not say that the file shows what happened, that the scene was not staged or that a "
         "caption is right. It says who vouches for the file, not whether they are right."
     ),
     Verdict.SOURCE_RECOVERED: (
-        "It does not say that this copy is unchanged: the comparison is with a small sketch, and a change "
-        "too small for it goes unseen. It does not say that the original shows what happened."
+        "It does not say that this copy is unchanged: the comparison is with the little that the ledger keeps, "
+        "and a change too small for that goes unseen. It does not say that the original shows what happened."
     ),
     Verdict.INCONCLUSIVE: (
         "It is not a suspicion: most honest files carry no credentials at all. It is not a clean bill "
@@ -101,7 +106,7 @@ CHECKS: Mapping[str, str] = {
     "agreement": "Agreement",
 }
 
-DETECTORS: Mapping[str, str] = {"image": "of pictures"}
+DETECTORS: Mapping[str, str] = {"image": "of pictures", "film": "of films", "speech": "of speech"}
 
 STATES: Mapping[ManifestState, str] = {
     ManifestState.TRUSTED: "intact, signer on your list",
@@ -278,6 +283,8 @@ def integrity_sentence(report: Report) -> str:
             return "Changed, and only in ways that its signed history declares."
         case Integrity.ALTERED if any(Fact.ALTERED in e.facts for e in report.evidence):
             return "Changed: a hash proves that file or credentials are not as they were signed."
+        case Integrity.ALTERED if comparison and comparison.changes:
+            return f"Changed: this copy differs from the original in the seconds {spans_words(comparison.changes)}."
         case Integrity.ALTERED if comparison:
             return (
                 f"Changed: this copy differs from the ledger’s sketch of the original in "
@@ -287,6 +294,8 @@ def integrity_sentence(report: Report) -> str:
             return "Changed since it was signed or logged."
         case _ if recovered and recovered.by == "digest":
             return "No signature covers this file, but these exact bytes are in the ledger."
+        case _ if comparison and comparison.span:
+            return "Not the bytes that were signed; no second was found to differ from what the ledger keeps."
         case _ if comparison:
             return "Not the bytes that were signed; against the ledger’s sketch no more than traces differ."
         case _:

@@ -25,7 +25,7 @@ class AgreementCheck:
     def __call__(self, subject: Subject, seen: tuple[Evidence, ...]) -> Evidence:
         """Return every conflict and notice; absent where fewer than two layers say anything."""
         layers = gather(seen)
-        conflicts, notices = contradictions(layers)
+        conflicts, notices = contradictions(layers, wording.NOUNS.get(subject.asset.kind, "file"))
         both = coinciding(layers)
         status, summary = _summary(layers, conflicts, notices)
         if both and status is Status.PASS:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 from assay.provenance.asset import Asset, Digest
 from assay.provenance.checks.agreement import AgreementCheck
@@ -39,6 +40,8 @@ from assay.provenance.report import Report
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 SCHEME = "io.assay.hallmark.1"
+PHOTO = SimpleNamespace(asset=SimpleNamespace(kind=Kind.IMAGE))
+"""All that the agreement asks of a file: what its sentences are to call it."""
 OURS, OTHERS = Mark(SCHEME, "0123456789abcdef"), Mark(SCHEME, "fedcba9876543210")
 CAPTURE, AI, PART_AI = "digitalCapture", "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
 AGENCY = SignerName(
@@ -173,7 +176,7 @@ def of_detector(leaning: str = "") -> Evidence:
 def judge(*seen: Evidence) -> Report:
     """Return the report on evidence, with what the agreement witness makes of it."""
     asset = Asset(Path("photo.jpg"), Kind.IMAGE, "image/jpeg", 9, Digest.of(b"this"))
-    agreement = AgreementCheck()(None, seen)  # type: ignore[arg-type]  (it needs no file)
+    agreement = AgreementCheck()(PHOTO, seen)  # type: ignore[arg-type]  (it needs no more of a file)
     return decide(asset, (*seen, agreement), NEWSROOM, now=NOW)
 
 

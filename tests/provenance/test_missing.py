@@ -17,6 +17,7 @@ from assay.provenance.mark import Extent, Mark, Reading
 from assay.provenance.media import Kind, Media
 from assay.provenance.page import page
 from assay.provenance.wording import HOLE_CAUTION, missing_sentence, spans
+from tests.provenance.matrix import PHOTO
 from tests.provenance.test_page import preview
 from tests.reports import REGIONS, build, found
 
@@ -103,14 +104,16 @@ def entry_of(mark):
 def test_two_witnesses_of_one_change_say_so_together():
     mark = Mark("io.assay.scripted.1", "ab" * 8)
     receipt = entry_of(mark)
-    both = AgreementCheck()(None, (evidence(Extent(0.8, 0.1, (REGIONS[0],)), mark), receipt))
+    both = AgreementCheck()(PHOTO, (evidence(Extent(0.8, 0.1, (REGIONS[0],)), mark), receipt))
     assert both.status is Status.PASS
     assert "its watermark is missing too: upper right, 8 % of the picture" in both.summary
     assert both.details["missing_and_changed"] == [list(REGIONS[0])]
-    elsewhere = AgreementCheck()(None, (evidence(Extent(0.8, 0.1, ((0.4, 0.4, 0.05, 0.05),)), mark), receipt))
+    elsewhere = AgreementCheck()(
+        PHOTO, (evidence(Extent(0.8, 0.1, ((0.4, 0.4, 0.05, 0.05),)), mark), receipt)
+    )
     assert "missing" not in elsewhere.summary
     others = AgreementCheck()(
-        None, (evidence(Extent(0.8, 0.1, (REGIONS[0],)), Mark(mark.scheme, "cd" * 8)), receipt)
+        PHOTO, (evidence(Extent(0.8, 0.1, (REGIONS[0],)), Mark(mark.scheme, "cd" * 8)), receipt)
     )
     assert "missing" not in others.summary
 

@@ -28,7 +28,7 @@ from assay.provenance.strip import COLUMNS, FRAMES
 from assay.provenance.subject import Subject
 from assay.provenance.timeline import timeline
 from tests import clips, reports
-from tests.provenance.test_page import assert_inert
+from tests.provenance.test_page import assert_inert, words
 
 CARRIED, HEARD, CHANGED = [[0, 4], [7, 12]], [[0, 12]], ((4.0, 7.0),)
 
@@ -155,3 +155,29 @@ def test_the_terminal_draws_a_bar_of_seconds(encoding, there, missing):
     assert bar
     assert bar[1].count(missing) / len(bar[1]) == pytest.approx(3 / 12, abs=0.05)
     assert "0 to 12.0 s" in text
+
+
+@pytest.mark.parametrize(("kind", "noun"), [(Kind.VIDEO, "film"), (Kind.AUDIO, "recording")])
+def test_sentences_call_a_file_what_it_is(kind, noun):
+    changed = report(kind)
+    assert changed.headline.startswith(f"The original of this {noun} is entry 41 of")
+    assert changed.headline.endswith("and this copy differs from it in the seconds 4.0–7.0.")
+    assert changed.integrity == "altered"
+    whole = report(kind, changed=())
+    assert whole.headline.endswith("no second of this copy was found to differ.")
+    assert whole.integrity == "unknown", "what differs for less than a second is no edit"
+    for each in (changed, whole):
+        assert "picture" not in words(each)
+
+
+def test_rules_call_a_file_what_it_is_and_leave_quoted_titles_alone():
+    from assay.provenance.contradictions.rules import _about
+    from assay.provenance.evidence import Conflict
+
+    says = (
+        "It was made from “a picture of pictures”.",
+        "The ledger holds the same picture; pictures differ.",
+    )
+    told = _about(Conflict("x", ("manifest", "receipt"), says, "A picture."), "film")
+    assert told.says == (says[0], "The ledger holds the same film; films differ.")
+    assert told.innocent == "A film."
