@@ -23,7 +23,7 @@ MARKER = ".assay-demo"
 @json_option
 @click.pass_context
 def demo(ctx: click.Context, out: Path, as_json: bool) -> None:
-    """Sign a real photo, let it be stripped, cropped, edited, copied and re-signed, and verify what is left.
+    """Sign a photo, a film and a recording, let them be stripped, cut, edited and re-signed, and verify what is left.
 
     Works in a throw-away workspace inside the folder, offline; an earlier demo there is replaced. Exit code 1
     if any history does not get the verdict it should.
@@ -36,7 +36,9 @@ def demo(ctx: click.Context, out: Path, as_json: bool) -> None:
 
     from assay.cli.door import emit
     from assay.cli.histories import HISTORIES, publish
+    from assay.cli.histories_time import TIMED, publish_in_time
     from assay.cli.show import show_histories
+    from assay.provenance.files.reel import versions
     from assay.provenance.page import page
     from assay.provenance.settings import KEYS
     from assay.provenance.workspace import Workspace
@@ -50,13 +52,21 @@ def demo(ctx: click.Context, out: Path, as_json: bool) -> None:
     data = files("assay.cli") / "data"
     stage = publish(workspace, out, (data / "photo.jpg").read_bytes(), (data / "other.jpg").read_bytes())
     rows, previews = [], []
-    with progress(ctx, "histories", len(HISTORIES)) as advance:
-        for history in HISTORIES:
+    # PyAV, which is an extra, reads and writes films and recordings.
+    histories = (*HISTORIES, *(TIMED if versions() else ()))
+    if versions():
+        publish_in_time(stage)
+    else:
+        talk(ctx, "note: the film and the recording are left out: pip install 'assay[av]'")
+    with progress(ctx, "histories", len(histories)) as advance:
+        for history in histories:
             report = workspace.verify(history.make(stage))
             rows.append((history.told, str(history.expected), report))
             previews.append((report, workspace.preview(report)))
             advance()
-    (out / "report.html").write_text(page(previews, title="One photo, twelve histories"), "utf-8")
+    (out / "report.html").write_text(
+        page(previews, title="A photo, a film, a recording, and what happened to them"), "utf-8"
+    )
     if as_json:
         for told, expected, report in rows:
             emit({"history": told, "expected": expected, **report.to_json()})

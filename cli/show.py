@@ -376,8 +376,8 @@ def show_histories(console: Console, rows: Sequence[tuple[str, str, Report]]) ->
     pen = Pen(console)
     wide = console.width >= NARROW
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, expand=False, show_lines=False)
-    columns = ("what happened to the photo", "expected", "verdict", "one reason")
-    for name in columns if wide else ("what happened to the photo", "verdict"):
+    columns = ("what happened", "expected", "verdict", "one reason")
+    for name in columns if wide else ("what happened", "verdict"):
         table.add_column(pen(name), overflow="fold", no_wrap=name in ("expected", "verdict"))
     for told, expected, report in rows:
         same = expected == str(report.verdict)
@@ -402,6 +402,7 @@ def _lines(text: str, pen: Pen) -> Text:
 
 def _reason(report: Report) -> str:
     from assay.provenance import wording
+    from assay.provenance.listening import spans_words
     from assay.provenance.report import Verdict
 
     recovered = report.recovered
@@ -419,4 +420,6 @@ def _reason(report: Report) -> str:
         silent = any(e.details.get("missing_and_changed") for e in report.evidence)
         too = "; the watermark is missing there too" if silent else ""
         return f"{start}{laid}. Differs: {places}{too}."
-    return f"{start}{laid}. No region differs."
+    if comparison.changes:
+        return f"{start}{laid}. Differs in the seconds {spans_words(comparison.changes)}."
+    return f"{start}{laid}. Nothing differs." if comparison.span else f"{start}{laid}. No region differs."
