@@ -180,7 +180,7 @@ def _line(name: str, rows: list[dict[str, Any]]) -> str:
         both(real, made),
         bootstrap(both, by_source(sources, ~fake), by_source(sources, fake), rounds=300),
     )
-    ratios = np.array([-r["llr"] if r.get("llr") is not None else np.nan for r in heard]) * np.log(10)
+    ratios = np.array([r["llr"] if r.get("llr") is not None else np.nan for r in heard])
     weighed = ~np.isnan(ratios)
     cost = f"{cllr(ratios[weighed & ~fake], ratios[weighed & fake]):.3f}" if weighed.any() else "-"
     return (
@@ -196,12 +196,14 @@ def table(options: argparse.Namespace) -> None:
         every[row["detector"], row["condition"]].append(row)
     print("| detector, condition | real/generated | AUC | EER % | Cllr |\n|---|---|---|---|---|")
     for (name, condition), rows in every.items():
+        own = every.get(("speech", condition))
+        if name == "speech" or not own:
+            print(_line(f"{name}, {condition}", rows))
+            continue
+        judged, asked = {r["file"] for r in own if r["logit"] is not None}, {r["file"] for r in rows}
         print(_line(f"{name}, {condition}", rows))
-        if name != "speech" and (own := every.get(("speech", condition))):
-            files = {r["file"] for r in rows}
-            print(
-                _line(f"speech, {condition}, on the files of {name}", [r for r in own if r["file"] in files])
-            )
+        print(_line(f"{name}, {condition}, what speech judges", [r for r in rows if r["file"] in judged]))
+        print(_line(f"speech, {condition}, the same files", [r for r in own if r["file"] in asked]))
     for condition in CONDITIONS:
         if rows := every.get(("speech", condition)):
             _alarms(condition, rows)

@@ -124,7 +124,7 @@ class _Pool(nn.Module):
 
 
 class Graphs(Witness):
-    """Raw sound, float32 (n, samples) at RATE, any length from 20,000 samples; a logit, higher for synthetic.
+    """Raw sound, float32 (n, samples) at RATE, any length from 7,000 samples; a logit, higher for synthetic.
 
     ``width`` channels of the encoder's later half, which are also a node's; ``pooled`` and ``spread`` the shares of
     spectral and temporal nodes that are kept. AASIST is 64, .5, .7, .5; AASIST-L 24, .4, .5, .7.

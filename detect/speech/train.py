@@ -36,7 +36,7 @@ ARCHITECTURE = "likeness"
 COMMAND = "assay detect train"
 PASSAGES = 3
 """Most passages of a file that are learned from."""
-FEWEST = 20
+FEWEST = 10
 """Files of either label below which nothing is trained."""
 COMPARED = 64
 """Vectors on which what was written is compared with torch."""
@@ -49,7 +49,7 @@ def gathered(items: Sequence[Item], tell: Callable[[int], None]) -> tuple[Vector
     for number, item in enumerate(items):
         try:
             with Subject.open(item.path) as subject:
-                fit = [p.vector for p in heard(subject.media()) if p.vector is not None][:PASSAGES]
+                fit = [p.vector for p in heard(subject.media(), PASSAGES) if p.vector is not None]
         except AssayError:
             fit = []
         values += fit

@@ -109,9 +109,9 @@ def said(ratio: float, alarm: Alarm | None) -> str:
     return f"The voice is more like synthetic or converted speech than like recordings.{wrong}"
 
 
-def heard(media: Media) -> Iterator[Passage]:
-    """Yield the passages of a sound that are to be judged, in their order, in one pass over it."""
-    for start, sound, rate in _cut(media):
+def heard(media: Media, most: int = MOST) -> Iterator[Passage]:
+    """Yield the passages of a sound that are to be judged, ``most`` of them, in their order, in one pass over it."""
+    for start, sound, rate in _cut(media, most):
         stop = start + len(sound) / rate
         vector, reason = numbers(sound, rate)
         yield Passage(start, stop, vector, reason)
@@ -132,11 +132,11 @@ def numbers(sound: Vector, rate: int) -> tuple[Vector | None, str]:
     return (None, reason) if reason else (vector, "")
 
 
-def _cut(media: Media) -> Iterator[tuple[float, Vector, int]]:
+def _cut(media: Media, most: int) -> Iterator[tuple[float, Vector, int]]:
     """Yield (seconds, mono float32, samples a second) of the passages to be judged; what is short comes last."""
     rate = int(media.rate or RATE)
     size = SECONDS * rate
-    every = 1 if media.seconds is None else max(1, -int(-(media.seconds / SECONDS) // MOST))
+    every = 1 if media.seconds is None else max(1, -int(-(media.seconds / SECONDS) // most))
     held: list[Vector] = []
     length, number, judged = 0, 0, 0
     for _, chunk in media.timed():
@@ -149,7 +149,7 @@ def _cut(media: Media) -> Iterator[tuple[float, Vector, int]]:
                 yield number * SECONDS, whole[:size], rate
             held, length = [whole[size:]], length - size
             number += 1
-            if judged >= MOST:
+            if judged >= most:
                 return
     # A rest that is too short counts only where it is all there is.
     if number % every == 0 and (length >= LEAST * rate or not number):
