@@ -163,7 +163,7 @@ def _cepstral(cepstra: Floats, on: NDArray[np.bool_]) -> list[Any]:
     ]  # fmt: skip
 
 
-def _modulation(bands: Floats) -> Floats:
+def _modulation(bands: Floats) -> Vector:
     """Return how strongly groups of five bands swing at each pace, about the mean of its logarithm, (8, 10)."""
     groups = bands.reshape(len(bands), 8, 5).mean(2)
     swing = (groups - groups.mean(0)) * np.hanning(len(groups))[:, None]
@@ -171,7 +171,8 @@ def _modulation(bands: Floats) -> Floats:
     pace = fft.rfftfreq(len(groups), 1 / FRAMES)
     rows = [np.log(power[(pace >= a) & (pace < b)].mean(0) + 1e-9) for a, b in pairwise(_MODULATION)]
     table = np.stack(rows, 1)
-    return table - table.mean(1, keepdims=True)
+    found: Vector = (table - table.mean(1, keepdims=True)).astype(np.float32)
+    return found
 
 
 def _pauses(bands: Floats, level: Floats, on: NDArray[np.bool_], top: float) -> list[Any]:

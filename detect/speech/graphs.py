@@ -86,8 +86,8 @@ class _Between(nn.Module):
         super().__init__()
         self.proj_type1, self.proj_type2 = nn.Linear(inputs, inputs), nn.Linear(inputs, inputs)
         self.att_proj, self.att_projM = nn.Linear(inputs, outputs), nn.Linear(inputs, outputs)
-        for name in ("11", "22", "12", "M"):
-            setattr(self, f"att_weight{name}", _weight(outputs))
+        self.att_weight11, self.att_weight22 = _weight(outputs), _weight(outputs)
+        self.att_weight12, self.att_weightM = _weight(outputs), _weight(outputs)
         self.proj_with_att, self.proj_without_att = nn.Linear(inputs, outputs), nn.Linear(inputs, outputs)
         self.proj_with_attM, self.proj_without_attM = nn.Linear(inputs, outputs), nn.Linear(inputs, outputs)
         self.bn, self.drop, self.temperature = nn.BatchNorm1d(outputs), nn.Dropout(0.2), temperature

@@ -32,7 +32,7 @@ class Likeness(nn.Module):
     """Standardises vectors (n, length), turns them to principal components, and gives a logit (n,)."""
 
     def __init__(
-        self, mean: Tensor, turn: Tensor, spread: Tensor, centres: Tensor, share: Tensor, width: float
+        self, mean: Tensor, spread: Tensor, turn: Tensor, centres: Tensor, share: Tensor, width: float
     ) -> None:
         super().__init__()
         self.mean: Tensor
@@ -79,7 +79,7 @@ def learned(
     alike[np.diag_indices_from(alike)] += kernel.ridge * weight.mean() / weight
     share = np.linalg.solve(alike, SCALE * (2.0 * fake - 1))
     tensors = [
-        torch.from_numpy(np.ascontiguousarray(p, np.float32)) for p in (mean, turn, spread, centres, share)
+        torch.from_numpy(np.ascontiguousarray(p, np.float32)) for p in (mean, spread, turn, centres, share)
     ]
-    tensors[3] = tensors[3].half()
-    return Likeness(*tensors, width)
+    one, two, three, four, five = tensors
+    return Likeness(one, two, three, four.half(), five, width)
