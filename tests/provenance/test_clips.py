@@ -126,7 +126,7 @@ def test_a_cut_and_coded_again_film_leads_to_its_place_in_the_original(desk):
     assert found.changes == ()
     assert found.alignment == f"seconds {found.span[0]:.1f} to {found.span[1]:.1f} of its 10.0"
     assert report.recovered.to_json()["span"] == list(found.span)
-    other = _kept(desk, clips.film(40, first=300.0), "other.mp4")
+    other = _kept(desk, clips.turned(clips.film(40, first=3.0)), "other.mp4")
     assert desk.workspace.verify(other).recovered is None
     assert desk.workspace.log.check() == []
 
