@@ -10,6 +10,7 @@ apart in bench/sounds.json; nothing was tuned on those of evaluation.
   strength and read with ``--detect-speed`` and, for the rows without a change of speed, without.
 - Quality: ratio of sound to mark in decibels, and PESQ (ITU-T P.862.2, wide band), where the package is installed.
 - Negatives: unmarked clips, each read under ten keys; any identifier is a false alarm.
+- Gaps: clips of which three seconds are another recording; how well what is reported as not marked covers them.
 - Speed: processor time of one thread against the length of the sound.
 
 ``--report`` prints what several runs have written with ``--json``.
@@ -37,6 +38,7 @@ from assay.watermark.sound.scheme import Soundmark
 
 SECONDS = 10
 NEGATIVE_KEYS = 10
+GAP_SECONDS = 3.0
 FASTER = ("speed",)
 
 
@@ -169,6 +171,33 @@ def alarms(folders: list[Path], limit: int) -> dict:
     return {"clips": files_read, "keys": len(keys), "readings": readings, "alarms": found}
 
 
+def gaps(files: list[Path]) -> list[float]:
+    """Return, of foreign passages of GAP_SECONDS in marked clips, how well what is not marked covers them.
+
+    Intersection over union in time, 0 where no mark is read. The foreigner is another source's clip, as loud.
+    """
+    shares = []
+    for number, file in enumerate(files):
+        plain, rate = load(file)
+        plain = plain.mean(axis=1, keepdims=True)
+        marked, identifier = Ours().embed(plain, rate, file.name)
+        other, at = load(files[(number + 1) % len(files)])
+        foreign = resampled(other.mean(axis=1, keepdims=True), at, rate)[0][: int(GAP_SECONDS * rate)]
+        foreign *= np.sqrt((plain**2).mean() / max(1e-12, float((foreign**2).mean())))
+        begin = 2.0 + 4.5 * number / len(files)
+        start = int(begin * rate)
+        marked[start : start + len(foreign)] = foreign
+        reading = Soundmark().read(Media.sound(marked, rate))
+        carried = np.zeros(100 * SECONDS, bool)
+        for first, last in reading.details["intervals"] if reading.mark else []:
+            carried[round(100 * first) : round(100 * last)] = True
+        true = np.zeros(carried.size, bool)
+        true[round(100 * begin) : round(100 * (begin + GAP_SECONDS))] = True
+        found = reading.mark is not None and reading.mark.id == identifier
+        shares.append(float((true & ~carried).sum() / (true | ~carried).sum()) if found else 0.0)
+    return shares
+
+
 def table(results: dict[str, list[dict]]) -> str:
     """Return Markdown: a row an attack, a column a method and kind of sound."""
     columns = {name: clips for name, clips in results.items() if clips}
@@ -189,7 +218,8 @@ def table(results: dict[str, list[dict]]) -> str:
         for clips in columns.values():
             found = [clip["found"][name] for clip in clips if name in clip["found"]]
             wrong = found.count("wrong")
-            cells.append(f"{found.count('right')} of {len(found)}" + (f" ({wrong} wrong)" if wrong else ""))
+            right = f"{found.count('right')} of {len(found)}" if found else "-"
+            cells.append(right + (f" ({wrong} wrong)" if wrong else ""))
         lines.append(row(name, cells))
     for name, clips in columns.items():
         reads = [seconds for clip in clips for seconds in clip["read"]]
@@ -227,6 +257,7 @@ def main() -> None:
     parser.add_argument("--peer-limit", type=int, default=10)
     parser.add_argument("--audiowmark", type=Path)
     parser.add_argument("--negatives", type=int, default=0, help="readings of unmarked clips")
+    parser.add_argument("--gaps", type=int, default=0, help="clips of each kind with a foreign passage")
     parser.add_argument("--json", type=Path, help="kept up to date after every clip")
     parser.add_argument(
         "--report", type=Path, nargs="+", help="print the results of earlier runs, and do nothing else"
@@ -256,6 +287,12 @@ def main() -> None:
                     keep()
     if results:
         print(f"\n{table(results)}")
+    for kind in ("music", "speech") if arguments.gaps else ():
+        shares = gaps(clips(arguments.clips / kind, arguments.gaps))
+        print(
+            f"foreign passages of {GAP_SECONDS:g} s, {kind}: overlap {np.mean(shares):.2f} on average, "
+            f"0.5 or more in {sum(share >= 0.5 for share in shares)} of {len(shares)}, {np.round(shares, 2).tolist()}"
+        )
     if arguments.negatives:
         unmarked = alarms([arguments.clips / kind for kind in ("music", "speech")], arguments.negatives)
         print(f"unmarked: {unmarked['readings']} readings of {unmarked['clips']} clips, {unmarked['alarms']}")
