@@ -22,7 +22,7 @@ READ_MARKS = (DEFAULT_SCHEME, "dwtdctsvd")
 """Schemes looked for: today's, and the first one, whose marks stay readable for ever."""
 LEDGER_FILE = "ledger.sqlite"
 KEYS = "keys"
-DETECTORS = ("image",)
+DETECTORS = ("image", "film", "speech")
 """Detectors asked."""
 LISTS = {"read_marks": "schemes", "mark_keys": "key URIs", "detectors": "detectors"}
 """Settings that are lists of strings, and of what."""
