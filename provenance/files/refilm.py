@@ -91,7 +91,7 @@ def carried(source: Any, sink: Any, own: Any, notes: list[str]) -> dict[int, Any
     for stream in source.streams:
         if stream.index == own.index:
             continue
-        if stream.type in ("data", "unknown"):  # telephones' and cameras' own; the muxers refuse most, at the end
+        if stream.type in ("data", "unknown"):  # cameras' own; the muxers refuse most, and only at the end
             notes.append("a stream of data could not be carried over")
             continue
         try:
