@@ -26,35 +26,43 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from assay.detect.calibrate import COARSE, SMALL
+from assay.detect.calibrate import COARSE, SMALL, Line
 from assay.detect.card import NATIVE, VECTORS, Calibration, Card, Input, Source, Weights
 from assay.detect.film.bursts import LEAST_SIDE, MOST, seen
-from assay.detect.film.detector import KIND, MODELS, PANEL
-from assay.detect.film.features import CROPS, SIDE, described, length
-from assay.detect.fuse import Fusion, fuse, lined, ratios_of
+from assay.detect.film.detector import CHANGES_MODEL, CONDITION, KIND, PANEL
+from assay.detect.film.features import CHANGES, changes
+from assay.detect.film.votes import MODEL, vote
+from assay.detect.fuse import Fusion, fuse, lined
 from assay.detect.gate import SMALL_PIXELS
 from assay.detect.measure.metrics import auc, bootstrap, by_source
-from assay.detect.panels import write_fusion
-from assay.detect.witness import disagree
+from assay.detect.panels import open_witness, write_fusion
+from assay.detect.store import Store
+from assay.detect.witness import Witness, disagree
 from assay.provenance.errors import AssayError
 from assay.provenance.media import Media
 from assay.provenance.subject import Subject
 
 LIST = Path(__file__).with_name("clips_list.csv")
-STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+STRENGTHS = (0.03, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 """Weights of the squared weights that are tried, on sources left out of learning."""
 NEAR = 5
 """Bits of 64 up to which two middle frames count as the same picture."""
 LEARN, HELD = "learn", "held"
+LENGTH = len(CHANGES) + 1
+SIDE = 96
+"""Pixels of the side of the squares that the network is given."""
 
 
 @dataclass
 class Clips:
-    """What was measured of clips: one row a burst in ``values``, of clip ``of``; one entry a clip in the others."""
+    """What was measured of clips: one row a burst in ``values``, of clip ``of``; one entry a clip in the others.
+
+    The last number of a row is the vote of the detector of pictures on the burst's middle frame.
+    """
 
     values: np.ndarray
     of: np.ndarray
-    file: np.ndarray
+    name: np.ndarray
     fake: np.ndarray
     part: np.ndarray
     source: np.ndarray
@@ -71,7 +79,7 @@ class Clips:
 
     def pooled(self, said: np.ndarray) -> np.ndarray:
         """Return the mean of what was said of each clip's bursts."""
-        return np.array([said[self.of == n].mean() for n in range(len(self.file))])
+        return np.array([said[self.of == n].mean() for n in range(len(self.name))])
 
 
 def listed() -> list[dict[str, str]]:
@@ -112,8 +120,8 @@ def animation(path: Path) -> Media:
     return Media.film(frames, Fraction(10))
 
 
-def measured(path: Path, most: int) -> tuple[np.ndarray, str, np.ndarray, str]:
-    """Return vectors (bursts, length), the middle frame's 64 bits, the condition, and why there are no vectors."""
+def measured(witness: Witness, path: Path, most: int) -> tuple[np.ndarray, str, np.ndarray, str]:
+    """Return numbers and vote (bursts, length + 1), a frame's 64 bits, the condition, and why there are no vectors."""
     try:
         if path.suffix == ".webp":
             media = animation(path)
@@ -123,21 +131,25 @@ def measured(path: Path, most: int) -> tuple[np.ndarray, str, np.ndarray, str]:
                 media = subject.media()
                 found = seen(media, most)
     except AssayError as error:
-        return np.zeros((0, length()), np.float32), "", np.zeros(64, np.bool_), str(error)
+        return np.zeros((0, LENGTH), np.float32), "", np.zeros(64, np.bool_), str(error)
     condition = SMALL if media.shape[0] * media.shape[1] < SMALL_PIXELS else COARSE
     if found.reason:
-        return np.zeros((0, length()), np.float32), condition, np.zeros(64, np.bool_), found.reason
+        return np.zeros((0, LENGTH), np.float32), condition, np.zeros(64, np.bool_), found.reason
     middle = Image.fromarray(found.bursts[len(found.bursts) // 2].frames[1]).convert("L")
     grey = np.asarray(middle.resize((9, 8), Image.Resampling.BILINEAR), np.int16)
-    values = np.stack([described(burst.frames) for burst in found.bursts])
+    votes = [vote(witness, burst.frames[1]) for burst in found.bursts]
+    if None in votes:
+        return np.zeros((0, LENGTH), np.float32), condition, np.zeros(64, np.bool_), "too-narrow"
+    rows = [np.append(changes(b.frames), v) for b, v in zip(found.bursts, votes, strict=True)]
+    values = np.stack(rows).astype(np.float32)
     return values, condition, (grey[:, 1:] > grey[:, :-1]).ravel(), ""
 
 
 def describe(clips: Path, into: Path, most: int) -> None:
     rows = [row for row in listed() if (clips / row["file"]).exists()]
-    kept = []
+    kept, witness = [], open_witness(Store(), MODEL, time.perf_counter)
     for n, row in enumerate(rows):
-        kept.append(measured(clips / row["file"], most))
+        kept.append(measured(witness, clips / row["file"], most))
         if n % 20 == 0:
             print(f"{n} of {len(rows)}", flush=True)
     saved(rows, kept, into)
@@ -148,7 +160,7 @@ def saved(rows: list[dict[str, str]], kept: list, into: Path) -> None:
         into,
         values=np.concatenate([k[0] for k in kept]),
         of=np.repeat(np.arange(len(kept)), [len(k[0]) for k in kept]),
-        file=[r["file"] for r in rows],
+        name=[r["file"] for r in rows],
         fake=[r["label"] == "fake" for r in rows],
         part=[r["part"] for r in rows],
         source=[r["source"] for r in rows],
@@ -166,7 +178,7 @@ def read(path: Path) -> Clips:
 def parted(clips: Clips) -> tuple[Clips, Clips, int]:
     """Return the clips to learn from and those held out, and how many were left out for looking like another."""
     answered = clips.reason == ""
-    held = answered & (clips.part == HELD)
+    held = answered & (clips.part == HELD) & ~voted(clips)
     keep = answered & (clips.part == LEARN)
     before = int(keep.sum())
     seen_looks = list(clips.look[held])
@@ -178,70 +190,70 @@ def parted(clips: Clips) -> tuple[Clips, Clips, int]:
     return clips.chosen(keep), clips.chosen(held), before - int(keep.sum())
 
 
+def voted(clips: Clips) -> np.ndarray:
+    """Say of each clip whether the detector of pictures that votes learned from pictures of its repository."""
+    learned = {source.repository for source in Store().find(MODEL).card.sources}
+    theirs = {row["source"] for row in listed() if row["repository"] in learned}
+    return np.isin(clips.source, sorted(theirs))
+
+
 def train(vectors: Path, models: Path, made: dt.date) -> None:
     from assay.detect.film.lesson import export_ridge, held_out, ridge, weights
 
     learn, _, near = parted(read(vectors))
     fake, sources = learn.fake[learn.of], learn.source[learn.of].tolist()
     print(
-        f"{len(learn.file)} clips of {len(set(sources))} sources; {near} looked like others and were left out"
+        f"{len(learn.name)} clips of {len(set(sources))} sources; {near} looked like others and were left out"
     )
-    said, digests, trained = {}, {}, {}
-    for name, mine in MODELS.items():
-        values = learn.values[:, mine]
-        tried = {}
-        for strength in STRENGTHS:
-            out = held_out(values, fake, sources, strength)
-            tried[strength] = (balanced_area(learn.pooled(out), learn.fake, learn.source), out)
-        best = max(tried, key=lambda s: tried[s][0])
-        print(name, {s: round(a, 3) for s, (a, _) in tried.items()}, "->", best)
-        said[name] = learn.pooled(tried[best][1])
-        model = ridge(values, fake, weights(fake, sources), best)
-        (models / name).mkdir(parents=True, exist_ok=True)
-        path = models / name / "weights.onnx"
-        export_ridge(model, path)
-        data = path.read_bytes()
-        digests[name] = hashlib.sha256(data).hexdigest()
-        trained[name] = (data, best)
-    key = f"film-{made:%Y.%m.%d}"
-    fusion = fuse(key, said, learn.fake, learn.source.tolist(), learn.condition.tolist())
-    fusion = replace(fusion, digests=digests)
-    write_fusion(models / PANEL, fusion, KIND)
-    for name, (data, strength) in trained.items():
-        lines = lined(said[name], learn.fake, learn.source.tolist(), learn.condition.tolist())
-        write_card(
-            models / name, name, data, strength, learn, Calibration(f"{name}-{made:%Y.%m.%d}", lines), made
-        )
-    print("weights", {k: round(v, 3) for k, v in fusion.weights.items()}, "lines", list(fusion.lines))
-    print("left out within learning:", round(balanced_area(fused(fusion, said), learn.fake, learn.source), 3))
+    values = learn.values[:, :-1]
+    tried = {}
+    for strength in STRENGTHS:
+        out = held_out(values, fake, sources, strength)
+        tried[strength] = (balanced_area(learn.pooled(out), learn.fake, learn.source), out)
+    best = max(tried, key=lambda s: tried[s][0])
+    print("AUC by strength", {s: round(a, 3) for s, (a, _) in tried.items()}, "->", best)
+    folder = models / CHANGES_MODEL
+    folder.mkdir(parents=True, exist_ok=True)
+    export_ridge(ridge(values, fake, weights(fake, sources), best), folder / "weights.onnx")
+    said = {CHANGES_MODEL: learn.pooled(tried[best][1]), MODEL: learn.pooled(learn.values[:, -1])}
+    # What votes must not have learned from the repositories on which its weight is found.
+    mine = ~voted(learn)
+    fair, said = learn.chosen(mine), {name: values[mine] for name, values in said.items()}
+    fusion = fuse(
+        f"film-{made:%Y.%m.%d}", said, fair.fake, fair.source.tolist(), [CONDITION] * len(fair.name)
+    )
+    digest = hashlib.sha256((folder / "weights.onnx").read_bytes()).hexdigest()
+    digests = {CHANGES_MODEL: digest, MODEL: Store().find(MODEL).card.weights.sha256}
+    write_fusion(models / PANEL, replace(fusion, digests=digests), KIND)
+    lines = lined(said[CHANGES_MODEL], fair.fake, fair.source.tolist(), [CONDITION] * len(fair.name))
+    write_card(folder, best, learn, lines, made)
+    print(
+        f"fused on {len(fair.name)} clips of {len(set(fair.source.tolist()))} sources, {int(fair.fake.sum())} generated"
+    )
+    print("weights", {k: round(v, 3) for k, v in fusion.weights.items()}, fusion.lines)
+    for name, values in {**said, "film": fused(fusion, said)}.items():
+        print(f"{name}: sources left out within learning {balanced_area(values, fair.fake, fair.source):.3f}")
     for alarm in fusion.alarms:
         print(asdict(alarm))
 
 
-def write_card(
-    folder: Path,
-    name: str,
-    data: bytes,
-    strength: float,
-    learn: Clips,
-    calibration: Calibration,
-    made: dt.date,
-) -> None:
+def write_card(folder: Path, strength: float, learn: Clips, lines: dict[str, Line], made: dt.date) -> None:
+    data = (folder / "weights.onnx").read_bytes()
     counted: dict[str, Counter[bool]] = defaultdict(Counter)
     for source, is_fake in zip(learn.source.tolist(), learn.fake.tolist(), strict=True):
         counted[source][is_fake] += 1
     where = {row["source"]: (row["repository"], row["commit"]) for row in listed()}
     sources = tuple(Source(s, *where[s], "", c[False], c[True]) for s, c in sorted(counted.items()))
     card = Card(
-        name=name,
+        name=CHANGES_MODEL,
         version=f"{made:%Y.%m.%d}",
         kind=KIND,
-        family="changes" if name.endswith("changes") else "statistics",
+        family="changes",
         architecture="ridge",
         settings={"strength": strength},
         weights=Weights("weights.onnx", "onnx", hashlib.sha256(data).hexdigest(), len(data)),
-        input=Input(VECTORS, SIDE, CROPS * MOST, LEAST_SIDE, NATIVE, length=learn.values[:, MODELS[name]].shape[1]),
-        calibration=calibration,
+        input=Input(VECTORS, LEAST_SIDE, MOST, LEAST_SIDE, NATIVE, length=len(CHANGES)),
+        calibration=Calibration(f"{CHANGES_MODEL}-{made:%Y.%m.%d}", lines) if lines else None,
         sources=sources,
         licence="Apache-2.0",
         fails=("It learned from few clips, of few sources: generators and cameras that it does not know move it.",),
@@ -279,23 +291,17 @@ def interval(said: np.ndarray, fake: np.ndarray, source: np.ndarray) -> tuple[fl
 
 def score(vectors: Path, out: Path | None) -> None:
     from assay.detect.film.detector import open_films
-    from assay.detect.store import Store
 
     every = read(vectors)
     _, held, _ = parted(every)
     panel = open_films(Store(), time.perf_counter)
-    by_burst = {
-        name: session.run(np.ascontiguousarray(held.values[:, MODELS[name]], np.float32)).astype(np.float64)
-        for name, session in panel.sessions.items()
-    }
+    by_burst = {CHANGES_MODEL: panel.follower.run(held.values[:, :-1]).astype(np.float64)}
+    by_burst[MODEL] = held.values[:, -1].astype(np.float64)
     said = {name: held.pooled(values) for name, values in by_burst.items()}
     said["film"] = fused(panel.fusion, said)
-    bursts, lines = fused(panel.fusion, by_burst), panel.fusion.lines
-    ratio = ratios_of(lines, said["film"], held.condition.tolist())
-    silent = [
-        c not in lines or disagree(lines[c].slope * bursts[held.of == n] + lines[c].intercept)
-        for n, c in enumerate(held.condition.tolist())
-    ]
+    bursts, line = fused(panel.fusion, by_burst), panel.fusion.lines[CONDITION]
+    ratio = np.array([line.log10(v) for v in said["film"].tolist()])
+    silent = [disagree(line.slope * bursts[held.of == n] + line.intercept) for n in range(len(held.name))]
     real, made = (len(set(held.source[held.fake == label])) for label in (False, True))
     unseen = every.reason[(every.reason != "") & (every.part == HELD)].tolist()
     print(
@@ -331,7 +337,7 @@ def decisions(ratio: np.ndarray, spoke: np.ndarray, held: Clips) -> None:
         wrong = decided & ((ratio > 0) != held.fake)
         alarms, found = int((wrong & ~held.fake).sum()), int((decided & held.fake & ~wrong).sum())
         print(
-            f"from log10 LR {least}: {decided.mean():.0%} decided, {wrong.sum() / max(1, decided.sum()):.0%} of them wrong; "
+            f"from log10 LR {least}: {decided.mean():.0%} decided, {wrong.sum() / max(1, decided.sum()):.0%} wrong; "
             f"false alarms {alarms} of {int((~held.fake).sum())}, found {found} of {int(held.fake.sum())}"
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from assay.provenance.media import Media, Samples
 
-MOST = 6
+MOST = 4
 """Bursts of a film, however long it is."""
 FRAMES = 3
 """Frames of a burst: the fewest that have a second difference."""

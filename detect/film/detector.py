@@ -1,6 +1,6 @@
-"""The detector of generated films as ``assay verify`` asks it: a few bursts, two vectors, one fusion, silence.
+"""The detector of generated films as ``assay verify`` asks it: a few bursts, two opinions, one fusion, silence.
 
-Its score is of the pixels alone: sound, captions and editing are not looked at. Format: docs/formats/model.md.
+Its score is of the frames alone: sound, captions and editing are not looked at. Format: docs/formats/model.md.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.detect.calibrate import COARSE, SMALL
+from assay.detect.calibrate import COARSE
 from assay.detect.film.bursts import Burst, seen
-from assay.detect.film.features import CHANGES, described
+from assay.detect.film.features import changes
+from assay.detect.film.votes import MODEL, vote
 from assay.detect.fuse import Fusion, share
-from assay.detect.gate import SMALL_PIXELS
 from assay.detect.panel import BANDS
-from assay.detect.panels import read_fusion
+from assay.detect.panels import open_witness, read_fusion
 from assay.detect.runtime import Session
 from assay.detect.store import FOLDER, SHIPPED, Store
-from assay.detect.witness import Clock, disagree
+from assay.detect.witness import Clock, Witness, disagree
 from assay.provenance.errors import ConfigurationError
 from assay.provenance.media import Kind, Media
 from assay.provenance.opinion import Answered, Calibration, Moment, Opinion
@@ -29,21 +29,24 @@ NAME = "film"
 KIND = "video"
 PANEL = "film.json"
 """The fusion of the detectors of films, beside the shipped models."""
-MODELS = {"film-changes": slice(0, len(CHANGES)), "film-traces": slice(len(CHANGES), None)}
-"""The detectors of films, and which numbers of a burst each is given."""
+CHANGES_MODEL = "film-changes"
+"""The detector of how frames follow one another; the detector of pictures votes besides."""
+CONDITION = COARSE
+"""Films count as coarsely encoded, whatever their size: there are too few sources for more conditions."""
 DISAGREEING = "its parts disagree"
+NARROW = "too-narrow: its frames are too long and narrow to be seen as a whole"
 COUNTED = "real clips"
 """Among what false alarms were counted."""
 
 
 @dataclass(frozen=True)
 class FilmPanel:
-    """What judges films: a session by model, and how they are weighed."""
+    """What judges films: how frames follow one another, what the detector of pictures says of them, one fusion."""
 
-    sessions: dict[str, Session]
+    follower: Session
+    voter: Witness
     fusion: Fusion
     clock: Clock
-    name: str = NAME
 
     @property
     def version(self) -> str:
@@ -54,25 +57,27 @@ class FilmPanel:
         """Return what it thinks of a film, with a moment for each burst; raises what the film's passes raise."""
         start = self.clock()
         found = seen(media)
-        height, width = media.shape[:2]
-        condition = SMALL if height * width < SMALL_PIXELS else COARSE
-        conditions: dict[str, object] = {"condition": condition, "bursts": len(found.bursts)}
+        conditions: dict[str, object] = {"condition": CONDITION, "bursts": len(found.bursts)}
         if found.reason:
-            return self._silent(found.reason, conditions, start)
-        table = np.stack([described(burst.frames) for burst in found.bursts])
+            return self._opinion(Answered.NOT_APPLICABLE, start, found.reason, conditions=conditions)
+        votes = [vote(self.voter, burst.frames[1]) for burst in found.bursts]
+        if None in votes:
+            return self._opinion(Answered.NOT_APPLICABLE, start, NARROW, conditions=conditions)
+        table = np.stack([changes(burst.frames) for burst in found.bursts])
         said = {
-            name: session.run(np.ascontiguousarray(table[:, MODELS[name]])).astype(np.float64)
-            for name, session in self.sessions.items()
+            CHANGES_MODEL: self.follower.run(table).astype(np.float64),
+            MODEL: np.array(votes, np.float64),
         }
-        conditions |= {f"{name} spread": round(float(v.std()), 3) for name, v in said.items()}
-        parts = tuple(self._part(name, values, condition) for name, values in said.items())
-        fused = np.array(
-            [self.fusion.logit({k: v[n] for k, v in said.items()}) or 0.0 for n in range(len(table))],
-            np.float64,
+        conditions |= {f"{name} spread": round(float(values.std()), 3) for name, values in said.items()}
+        parts = tuple(
+            Opinion(name, card.version, Answered.OK, logit=float(said[name].mean()))
+            for name, card in ((CHANGES_MODEL, self.follower.card), (MODEL, self.voter.card))
         )
-        return self._opinion(found.bursts, fused, parts, conditions, start)
+        weights = np.array([self.fusion.weights[name] for name in said], np.float64)
+        fused = self.fusion.intercept + weights @ np.stack(list(said.values()))
+        return self._fused(found.bursts, fused, parts, conditions, start)
 
-    def _opinion(
+    def _fused(
         self,
         bursts: tuple[Burst, ...],
         fused: NDArray[np.float64],
@@ -80,73 +85,58 @@ class FilmPanel:
         conditions: dict[str, object],
         start: float,
     ) -> Opinion:
-        condition = str(conditions["condition"])
-        line = self.fusion.lines.get(condition)
+        line = self.fusion.lines.get(CONDITION)
         if line is None:
-            return self._silent("not calibrated for such films", conditions, start, parts)
-        logit = float(fused.mean())
+            why = "not calibrated for films"
+            return self._opinion(Answered.NOT_APPLICABLE, start, why, conditions=conditions, parts=parts)
         moments = tuple(
             Moment(b.start, b.stop, share(line.log10(float(v)))) for b, v in zip(bursts, fused, strict=True)
         )
         if disagree(line.slope * fused + line.intercept):
-            return self._silent(DISAGREEING, conditions, start, parts, moments)
+            return self._opinion(
+                Answered.NOT_APPLICABLE,
+                start,
+                DISAGREEING,
+                conditions=conditions,
+                parts=parts,
+                moments=moments,
+            )
+        logit = float(fused.mean())
         ratio = line.log10(logit)
         alarm = self.fusion.alarm(ratio)
-        return Opinion(
-            self.name,
-            self.version,
-            Answered.OK,
-            logit=logit,
-            score=share(ratio),
-            llr=-ratio,
-            conditions=conditions,
-            says=(says(ratio),),
-            ms=1000 * (self.clock() - start),
-            parts=parts,
-            moments=moments,
-            calibration=Calibration(
-                self.fusion.id,
-                COUNTED,
-                condition,
-                line.n,
-                line.bound,
-                alarm.per_1000 if alarm else None,
-                alarm.worst_per_1000 if alarm else None,
-            ),
+        calibration = Calibration(
+            self.fusion.id,
+            COUNTED,
+            CONDITION,
+            line.n,
+            line.bound,
+            alarm.per_1000 if alarm else None,
+            alarm.worst_per_1000 if alarm else None,
         )
+        return self._opinion(
+            Answered.OK, start, logit=logit, score=share(ratio), llr=-ratio, conditions=conditions, parts=parts,
+            moments=moments, says=(says(ratio),), calibration=calibration,
+        )  # fmt: skip
 
-    def _part(self, name: str, values: NDArray[np.float64], condition: str) -> Opinion:
-        card = self.sessions[name].card
-        line = card.calibration.lines.get(condition) if card.calibration else None
-        logit = float(values.mean())
-        ratio = None if line is None else line.log10(logit)
-        return Opinion(
-            name,
-            card.version,
-            Answered.OK,
-            logit=logit,
-            score=None if ratio is None else share(ratio),
-            llr=None if ratio is None else -ratio,
-        )
-
-    def _silent(
+    def _opinion(
         self,
-        reason: str,
-        conditions: dict[str, object],
+        answered: Answered,
         start: float,
+        reason: str = "",
+        *,
+        conditions: dict[str, object],
+        logit: float | None = None,
+        score: float | None = None,
+        llr: float | None = None,
         parts: tuple[Opinion, ...] = (),
         moments: tuple[Moment, ...] = (),
+        says: tuple[str, ...] = (),
+        calibration: Calibration | None = None,
     ) -> Opinion:
         return Opinion(
-            self.name,
-            self.version,
-            Answered.NOT_APPLICABLE,
-            reason=reason,
-            conditions=conditions,
-            ms=1000 * (self.clock() - start),
-            parts=parts,
-            moments=moments,
-        )
+            NAME, self.version, answered, reason, logit, score, llr, conditions, says=says, parts=parts,
+            moments=moments, calibration=calibration, ms=1000 * (self.clock() - start),
+        )  # fmt: skip
 
 
 def says(ratio: float) -> str:
@@ -176,11 +166,11 @@ class FilmDetector:
     @property
     def name(self) -> str:
         """The panel's name."""
-        return self._panel.name
+        return NAME
 
     @property
     def version(self) -> str:
-        """The fusion's id."""
+        """The panel's version."""
         return self._panel.version
 
     def examine_media(self, media: Media) -> Opinion:
@@ -188,17 +178,15 @@ class FilmDetector:
         return self._panel.examine_media(media)
 
 
-def open_films(store: Store, clock: Clock) -> FilmPanel:
-    """Open the detectors of films and what fuses them; raises ConfigurationError."""
-    fusion = read_fusion(SHIPPED / PANEL, KIND)
-    sessions = {}
-    for name in sorted(MODELS):
-        model = store.find(name)
-        if fusion.digests.get(name) not in (None, model.card.weights.sha256):
+def open_films(store: Store, clock: Clock, path: Path = SHIPPED / PANEL) -> FilmPanel:
+    """Open the detectors of films and what fuses them, kept at ``path``; raises ConfigurationError."""
+    fusion = read_fusion(path, KIND)
+    for name in (CHANGES_MODEL, MODEL):
+        if fusion.digests.get(name) not in (None, store.find(name).card.weights.sha256):
             raise ConfigurationError(
                 f"the detectors of films were calibrated with other weights of {name}",
                 hint=f"assay models remove {name}",
-                path=SHIPPED / PANEL,
+                path=path,
             )
-        sessions[name] = Session.load(model)
-    return FilmPanel(sessions, fusion, clock)
+    follower = Session.load(store.find(CHANGES_MODEL))
+    return FilmPanel(follower, open_witness(store, MODEL, clock), fusion, clock)

@@ -1,9 +1,8 @@
-"""Numbers of a burst of frames: traces of single frames, and how the picture changes from frame to frame.
+"""Numbers of a burst of frames: how the picture changes from frame to frame.
 
-Traces are those of the detector of pictures (``statistics``), of crops at the film's own scale. Changes are first and
-second differences (after Zheng et al., "D3", ICCV 2025), the bend of the path through pixels (after Internò et al.,
-"ReStraV", NeurIPS 2025, without its network), what the best shift of the whole picture leaves, and whether fine noise
-stays in place. Their sign differs between collections: they are weak, and enter as one part of a vector.
+They are first and second differences (after Zheng et al., "D3", ICCV 2025), the bend of the path through pixels (after
+Internò et al., "ReStraV", NeurIPS 2025, without its network), what the best shift of the whole picture leaves (phase
+correlation), and whether fine noise stays in place. They are weak, and what they say differs between collections.
 """
 
 from __future__ import annotations
@@ -14,14 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from assay.detect import statistics
-from assay.detect.crops import cut, places
 from assay.provenance.media import Samples
 
-SIDE = 128
-"""Pixels of a crop's side."""
-CROPS = 2
-"""Crops of the middle frame of a burst."""
 COARSE = 64
 """Rows or columns, whichever are fewer, of the picture whose changes are looked at."""
 CHANGES = (
@@ -33,17 +26,6 @@ CHANGES = (
 
 Vector = NDArray[np.float32]
 Floats = NDArray[Any]
-
-
-def described(frames: Samples) -> Vector:
-    """Return the numbers of a burst, float32 (LENGTH,), of uint8 (3, height, width, 3), sides SIDE or more."""
-    crops = cut(frames[1], places(frames.shape[1], frames.shape[2], SIDE, CROPS))
-    return np.concatenate([changes(frames), statistics.describe(crops).mean(0)]).astype(np.float32)
-
-
-def length() -> int:
-    """Return how many numbers a burst has."""
-    return len(CHANGES) + len(statistics.names())
 
 
 def changes(frames: Samples) -> Vector:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from assay.detect.calibrate import Line
 from assay.detect.film.bursts import APART, MOST, seen
-from assay.detect.film.features import CHANGES, changes, described, length
+from assay.detect.film.detector import CHANGES_MODEL, CONDITION, open_films
+from assay.detect.film.features import CHANGES, changes
+from assay.detect.panels import read_fusion, write_fusion
+from assay.detect.store import SHIPPED, Store
+from assay.provenance.errors import ConfigurationError
 from assay.provenance.media import Kind, Media
+from assay.provenance.opinion import Answered
 
 RATE = 24
 
@@ -87,9 +94,9 @@ def test_every_number_is_finite_on_odd_frames():
         ),
     ]
     for frames in odd:
-        values = described(frames)
+        values = changes(frames)
         assert values.dtype == np.float32
-        assert values.shape == (length(),)
+        assert values.shape == (len(CHANGES),)
         assert np.isfinite(values).all()
 
 
@@ -149,3 +156,72 @@ def test_the_network_learns_films_that_flicker():
     with torch.no_grad():
         said = model(torch.from_numpy(films.astype(np.float32)).permute(0, 1, 4, 2, 3) / 255).numpy()
     assert np.mean(said[fake][:, None] > said[~fake]) > 0.9
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return open_films(Store(), lambda: 0.0)
+
+
+def test_an_opinion_of_a_film_is_bounded_and_resolved_in_time(panel):
+    opinion = panel.examine_media(moving(6.0, step=1))
+    assert {part.detector for part in opinion.parts} == {CHANGES_MODEL, "view"}
+    assert opinion.conditions["bursts"] == MOST
+    if opinion.answered is Answered.OK:
+        line = panel.fusion.lines[opinion.conditions["condition"]]
+        assert abs(opinion.llr) <= line.bound
+        assert opinion.calibration.bound == line.bound
+        assert opinion.says
+    else:
+        assert opinion.reason
+    starts = [moment.start for moment in opinion.moments]
+    assert starts == sorted(starts)
+    assert all(0 <= moment.score <= 1 for moment in opinion.moments)
+    assert opinion.to_json()["moments"] == [moment.to_json() for moment in opinion.moments]
+
+
+def test_a_film_of_another_kind_of_file_than_calibrated_or_too_short_is_answered_with_silence(panel):
+    short = panel.examine_media(moving(0.5))
+    assert short.answered is Answered.NOT_APPLICABLE
+    assert short.reason.startswith("too-short")
+    assert short.llr is None
+    bare = replace(panel, fusion=replace(panel.fusion, lines={}))
+    assert "not calibrated" in bare.examine_media(moving(3.0)).reason
+
+
+def test_parts_that_contradict_each_other_are_no_opinion(panel):
+    film = halves()
+    logits = panel.follower.run(np.stack([changes(b.frames) for b in seen(film).bursts])).astype(float)
+    assert (
+        logits[: MOST // 2].max() < logits[MOST // 2 :].min()
+        or logits[: MOST // 2].min() > logits[MOST // 2 :].max()
+    )
+    sharp = replace(
+        panel.fusion,
+        weights={CHANGES_MODEL: 100.0},
+        intercept=-100.0 * float(logits.mean()),
+        lines={CONDITION: Line(1.0, 0.0, 1.0, 9, 9, 99)},
+    )
+    opinion = replace(panel, fusion=sharp).examine_media(film)
+    assert opinion.answered is Answered.NOT_APPLICABLE
+    assert opinion.reason == "its parts disagree"
+    assert opinion.score is None
+    assert len(opinion.moments) == MOST
+
+
+def halves():
+    """Return 6 seconds: first a texture that moves calmly, then noise."""
+    whole = texture(1, (128, 160))
+    rng = np.random.default_rng(2)
+    noise = rng.integers(0, 256, (12, 128, 160, 3)).astype(np.uint8)
+    frames = [np.roll(whole, n // 2, 1) if n < 72 else noise[n % 12] for n in range(144)]
+    return Media.film([(Fraction(n, RATE), frame) for n, frame in enumerate(frames)], Fraction(RATE))
+
+
+def test_a_panel_of_other_weights_or_of_pictures_is_refused(tmp_path):
+    fusion = read_fusion(SHIPPED / "film.json", "video")
+    write_fusion(tmp_path / "other.json", replace(fusion, digests={CHANGES_MODEL: "0" * 64}), "video")
+    with pytest.raises(ConfigurationError, match="other weights"):
+        open_films(Store(), lambda: 0.0, tmp_path / "other.json")
+    with pytest.raises(ConfigurationError, match="for video"):
+        open_films(Store(), lambda: 0.0, SHIPPED / "panel.json")
