@@ -3,9 +3,9 @@
     python bench/make_speech.py --mirror DIR --out DIR
 
 ``--mirror`` holds bare git folders ``OWNER+NAME/repo`` of the repositories in bench/speech_sources.toml. Written are
-the clips, ``INDEX.csv`` of all, and ``TRAIN.csv`` for ``assay detect train bench/recipes/speech.toml``: what may be learned
-from, and of a dozen clips of each source a copy through Opus at 24 kbit/s and one through another journey. The shipped
-weights come from such journeys, some of which had MP3 or AAC where these have Opus (docs/measured.md).
+the clips, ``INDEX.csv`` of all, and ``TRAIN.csv`` for ``assay detect train bench/recipes/speech.toml``: what may be
+learned from, and of a dozen clips of each source a copy through Opus at 24 kbit/s and one through another journey. The
+shipped weights come from such journeys, some of which had MP3 or AAC where these have Opus (docs/measured.md).
 """
 
 from __future__ import annotations
