@@ -120,7 +120,7 @@ def test_a_misspelt_detector_is_not_silent(terminal, large):
     (item,) = [e for e in report["evidence"] if e["check"].startswith("detector:")]
     assert (item["check"], item["status"]) == ("detector:imgae", "absent")
     assert item["summary"].startswith("Not looked: assay.detectors has no 'imgae'")
-    assert item["reasons"] == ["there is: image"]
+    assert item["reasons"] == ["there is: film, image, speech"]
 
 
 @pytest.mark.parametrize(
