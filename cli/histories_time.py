@@ -9,6 +9,7 @@ import numpy as np
 from assay.cli import props
 from assay.cli.histories import History, Stage
 from assay.provenance.claim import Claim
+from assay.provenance.media import Samples
 from assay.provenance.report import Verdict
 from assay.provenance.subject import Subject
 
@@ -86,7 +87,7 @@ TIMED = (
 )
 
 
-def _flipped(stage: Stage) -> props.Samples:
+def _flipped(stage: Stage) -> Samples:
     with Subject.open(stage.other) as other:
         return other.picture().pixels[::-1, ::-1]
 

@@ -17,6 +17,7 @@ from assay.provenance.files.sandbox import NO_SANDBOX, Sandbox
 from assay.provenance.keys.certificates import DEVELOPMENT
 from assay.provenance.listening import spans_words
 from assay.provenance.manifest import Manifest, ManifestState, TimeTrust
+from assay.provenance.media import Kind
 from assay.provenance.opinion import LEANS
 from assay.provenance.policy import Policy
 from assay.provenance.recovered import Recovered
@@ -316,7 +317,10 @@ def _recovered_sentence(recovered: Recovered | None, origin: Origin, policy: Pol
     laid = "" if comparison.alignment == "as is" else f" ({comparison.alignment})"
     original = f"The original of this {noun} is {where}{signer}{laid}"
     if not comparison.differs(policy.changed_area):
-        return f"{original}; no {'second' if comparison.span else 'region'} of this copy was found to differ."
+        what = "region of this copy"
+        if comparison.span:
+            what = "second of its pictures" if noun == NOUNS[Kind.VIDEO] else "second of this copy"
+        return f"{original}; no {what} was found to differ."
     if comparison.changes:
         return f"{original}, and this copy differs from it in the seconds {spans_words(comparison.changes)}."
     return (

@@ -53,6 +53,8 @@ def _unreached(report: Report) -> Iterator[str]:
         yield "Who signers are: no list of signers has been chosen, so no signer can be established."
     if recovered and recovered.comparison and recovered.comparison.span:
         yield "Changes shorter than a second, or too small to alter how a frame looks or a second sounds on the whole."
+        if report.asset.kind is Kind.VIDEO:
+            yield "Its sound: a film’s pictures alone are marked and compared, so that another soundtrack goes unseen."
     elif recovered and recovered.comparison:
         yield "Changes too small for the ledger’s sketch, which is a picture of at most 96 × 96 pixels."
     if recovered and not any(e.check == "anchor" and e.status is Status.PASS for e in report.evidence):

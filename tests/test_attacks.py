@@ -13,7 +13,7 @@ from assay.provenance.errors import AssayError
 from assay.provenance.policy import NEWSROOM
 from assay.provenance.report import Verdict
 
-from . import attacks_trust  # noqa: F401  it enters its own
+from . import attacks_time, attacks_trust  # noqa: F401  they enter their own
 from .attacks import ATTACKS
 from .provenance import matrix
 
@@ -83,3 +83,18 @@ def test_no_file_makes_a_desk_call_home(desk, studio):
     assert studio.elsewhere.url in report.manifest.remote_url
     assert any(studio.elsewhere.url in e.summary for e in report.evidence if e.check == "manifest")
     assert studio.elsewhere.requests == []
+
+
+def test_seconds_of_a_splice_are_gaps_of_the_mark_too(desk):
+    report = desk.verify(attacks_time.recording_with_a_foreign_passage(desk))
+    (mark,) = (e for e in report.evidence if e.check == "mark")
+    assert "missing in 4.0–8.0" in mark.summary
+    ((start, stop),) = report.recovered.comparison.changes
+    assert 4 <= start < stop <= 8.3
+
+
+def test_a_films_report_says_that_its_sound_was_not_compared(desk):
+    from assay.provenance.unchecked import not_checked
+
+    report = desk.verify(attacks_time.film_with_another_soundtrack(desk))
+    assert any("another soundtrack" in sentence for sentence in not_checked(report))

@@ -164,7 +164,7 @@ def test_sentences_call_a_file_what_it_is(kind, noun):
     assert changed.headline.endswith("and this copy differs from it in the seconds 4.0–7.0.")
     assert changed.integrity == "altered"
     whole = report(kind, changed=())
-    assert whole.headline.endswith("no second of this copy was found to differ.")
+    assert "no second of" in whole.headline
     assert whole.integrity == "unknown", "what differs for less than a second is no edit"
     for each in (changed, whole):
         assert "picture" not in words(each)
