@@ -11,7 +11,8 @@ from scipy.signal import butter, resample_poly, sosfilt
 from assay.provenance.errors import LimitError, UsageError
 from assay.provenance.media import Media
 from assay.provenance.protocols import KeyedWatermark, Watermark
-from assay.watermark.sound.scheme import P_FOUND, Soundmark
+from assay.watermark.sound.read import P_FOUND
+from assay.watermark.sound.scheme import Soundmark
 
 ID = "00112233aabbccdd"
 OTHER = "ffeeddccbbaa9988"

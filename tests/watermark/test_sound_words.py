@@ -82,6 +82,7 @@ def test_p_values_count_words_and_decodings():
     assert p_value(0, 1) == 1
     assert p_value(10, 1) == 1
     assert p_value(15, 2**20) < 1e-9 < p_value(13.5, 2**20)
+    assert p_value(13.6, 16) < 1e-9 < p_value(13.4, 16)
 
 
 def test_odds_are_summed_by_their_tile():

@@ -12,13 +12,15 @@ from assay.watermark.sound.lattice import BANDS, HOP, PERIOD, RATE, SLOT, SLOTS,
 from assay.watermark.sound.listener import Levels
 from assay.watermark.sound.search import AS_IS, Passage, Place, paces
 from assay.watermark.sound.spectrum import canonical, power, tame
-from assay.watermark.sound.voice import Voice
+from assay.watermark.sound.voice import Voice, p_value
 from assay.watermark.sound.words import ID_BITS
 
 WINDOW_FRAMES = 4 * PERIOD + SLOT
 """Frames of a window in which a word is looked for: 10.3 s."""
 ADVANCE = 2 * PERIOD
 """Frames between the beginnings of two windows."""
+P_FOUND = 1e-9
+"""A word is believed below this p-value, and where its check bits agree."""
 LEAST_FRAMES = PERIOD // 2
 """Fewer frames than these are not looked at: 1.3 s."""
 NOTICED = 5.0
@@ -73,7 +75,7 @@ class Listener:
     def __init__(self, voices: Sequence[Voice]) -> None:
         self._voices = voices
         self.heard: Heard | None = None
-        self.decodings = 0
+        self._windows = 0
         self.score = 0.0
 
     def listen(self, samples: Reals, rate: int) -> list[Stretch]:
@@ -93,6 +95,7 @@ class Listener:
     def _word(self, window: Reals, start: int) -> Heard | None:
         """Return the word of a window whose first frame is ``start`` of its passage, None where there is none."""
         passage = Passage(window)
+        self._windows += 1
         for tried in ((AS_IS,), paces()[1:]):
             for number, voice in enumerate(self._voices):
                 places = passage.find(voice.finder, tried, DECODED)
@@ -101,10 +104,19 @@ class Listener:
                     if place.score < NOTICED:
                         break
                     heard = self._decoded(window, place, number)
-                    if heard is not None:
+                    # A place beside the right one may give the right word faintly: the search goes on.
+                    if heard is not None and self.p_value(heard) < P_FOUND:
                         moved = Place(place.pace, place.start + start, place.score)
                         return Heard(heard.id, heard.agreement, moved, number)
         return None
+
+    def p_value(self, heard: Heard) -> float:
+        """Return a bound on the chance of so high an agreement in any decoding of any window.
+
+        The k-th window has a share of 1 / 2 k^2 of the false alarms, and those shares sum to less than one.
+        """
+        decodings = 2 * DECODED * len(self._voices)
+        return p_value(heard.agreement, decodings * 2 * max(1, self._windows) ** 2)
 
     def _decoded(self, window: Reals, place: Place, number: int) -> Heard | None:
         """Return the word that a window carries at a place, None where the check bits deny it."""
@@ -112,7 +124,6 @@ class Listener:
         first, middles = place.places(0, len(window))
         soft = summed(Levels(window, place.pace.pitch).odds(middles), first).reshape(-1)
         soft = soft[voice.pattern.data] * voice.pattern.signs[voice.pattern.data]
-        self.decodings += 1
         (word,) = voice.payload.decode(soft[None])
         if word is None:
             return None

@@ -14,7 +14,7 @@ from assay.provenance.media import Kind, Media, Timed
 from assay.watermark.payload import PUBLIC_KEY
 from assay.watermark.sound.lattice import Reals
 from assay.watermark.sound.read import Listener, Stretch
-from assay.watermark.sound.voice import SCHEME, Voice, p_value
+from assay.watermark.sound.voice import SCHEME, Voice
 from assay.watermark.sound.words import FREE_BITS, ID_BITS
 from assay.watermark.sound.write import LEAST_SECONDS, Writer, too_short
 
@@ -22,10 +22,6 @@ LEAST_RATE, MOST_RATE = 8000, 192_000
 """Samples a second that are marked and read."""
 PASSAGE_SECONDS = 60
 """Seconds that are read at a time."""
-MOST_DECODINGS = 2**20
-"""Decodings that every p-value allows for, more than a day of sound takes with one key."""
-P_FOUND = 1e-9
-"""A mark is reported below this p-value, and where its check bits agree."""
 
 
 class Soundmark:
@@ -80,9 +76,9 @@ class Soundmark:
             found = listener.listen(passage, rate)
             _append(intervals, [Stretch(begin + s.start, begin + s.stop) for s in found])
         word = listener.heard
-        p = p_value(word.agreement, MOST_DECODINGS) if word else 1.0
+        p = listener.p_value(word) if word else 1.0
         details = {"heard": heard, "intervals": intervals, "score": round(listener.score, 2)}
-        if word is None or p >= P_FOUND:
+        if word is None:
             return Reading(SCHEME, None, p, "no mark", {**details, "intervals": []})
         pace = word.place.pace
         details |= {
