@@ -366,7 +366,7 @@ def network(clips: Path, steps: int) -> None:
     for row in rows:
         try:
             with Subject.open(clips / row["file"]) as subject:
-                found = seen(subject.media(), 2)
+                found = seen(subject.media(), 1)
         except AssayError:
             continue
         for burst in found.bursts:

@@ -14,7 +14,7 @@ from assay.cli.door import console, emit, home_of, is_quiet, json_option, progre
 
 if TYPE_CHECKING:
     from assay.provenance.opinion import Opinion
-    from assay.provenance.protocols import Detector, ExplainingDetector
+    from assay.provenance.protocols import Detector, ExplainingDetector, TimedDetector
 
 FILE = click.Path(path_type=Path)
 UNREADABLE = 4
@@ -25,7 +25,7 @@ UNREADABLE = 4
 @json_option
 @click.pass_context
 def scan(ctx: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
-    """Say what the detectors alone think of pictures.
+    """Say what the detectors alone think of pictures, films and sounds.
 
     The score goes from 0 (like photographs) to 1 (like generated pictures); 0.5 says nothing. It is a leaning with
     a known rate of false alarms, never a proof, and it is silent about files it was not made for.
@@ -33,13 +33,14 @@ def scan(ctx: click.Context, files: tuple[Path, ...], as_json: bool) -> None:
     \b
     Examples:
       assay detect scan photo.jpg
+      assay detect scan clip.mp4
       assay detect scan --json incoming/*.jpg > scores.jsonl
     """
-    detector = _detector(ctx)
+    opened: dict[str, Detector | TimedDetector] = {}
     failed = False
     with progress(ctx, "scanning", len(files)) as done:
         for path in files:
-            document, opinion = _examined(detector, path)
+            document, opinion = _examined(ctx, opened, path)
             failed |= opinion is None
             if as_json:
                 emit(document)
@@ -118,16 +119,48 @@ def _picture(path: Path) -> Iterator[Any]:
         yield subject.picture()
 
 
-def _examined(detector: Detector, path: Path) -> tuple[dict[str, object], Opinion | None]:
-    from assay.provenance.errors import AssayError
+def _examined(
+    ctx: click.Context, opened: dict[str, Detector | TimedDetector], path: Path
+) -> tuple[dict[str, object], Opinion | None]:
+    """Return what is said of a file, as a document and as an opinion; ``opened`` keeps detectors by kind."""
+    from assay.provenance.errors import AssayError, ConfigurationError
+    from assay.provenance.media import Kind
+    from assay.provenance.protocols import TimedDetector
+    from assay.provenance.subject import Subject
 
-    base: dict[str, object] = {"path": str(path), "kind": "image"}
+    base: dict[str, object] = {"path": str(path), "kind": "image", "detector": "image"}
     try:
-        with _picture(path) as picture:
-            opinion = detector.examine(picture)
+        with Subject.open(path) as subject:
+            timed = subject.asset.kind in (Kind.VIDEO, Kind.AUDIO)
+            media = subject.media() if timed else subject.picture().media
+            base |= {"kind": str(media.kind), "detector": str(media.kind)}
+            if media.kind not in opened:
+                opened[media.kind] = _of(ctx, media.kind)
+            detector = opened[media.kind]
+            base["detector"] = detector.name
+            if isinstance(detector, TimedDetector):
+                opinion = detector.examine_media(media)
+            else:
+                opinion = detector.examine(subject.picture())
+    except ConfigurationError:
+        raise
     except AssayError as error:
-        return {**base, "detector": detector.name, "status": "error", "reason": str(error)}, None
+        return {**base, "status": "error", "reason": str(error)}, None
     return {**base, **opinion.to_json()}, opinion
+
+
+def _of(ctx: click.Context, kind: str) -> Detector | TimedDetector:
+    """Open the detector of a kind of media; raises UnsupportedError where there is none."""
+    from assay.provenance.errors import UnsupportedError
+    from assay.provenance.media import Kind
+    from assay.provenance.plugins import detectors_of, open_detector
+
+    if kind == Kind.IMAGE:
+        return _detector(ctx)
+    name = next(iter(detectors_of(Kind(kind))), None)
+    if name is None:
+        raise UnsupportedError(f"there is no detector for {kind}")
+    return open_detector(name, home_of(ctx), time.perf_counter)
 
 
 def _show(ctx: click.Context, path: Path, opinion: Opinion | None, document: dict[str, object]) -> None:
@@ -148,3 +181,6 @@ def _show(ctx: click.Context, path: Path, opinion: Opinion | None, document: dic
         screen.print(
             f"  crops {len(opinion.regions)}, logits {low:+.1f} to {high:+.1f}", markup=False, highlight=False
         )
+    if not is_quiet(ctx) and opinion.moments:
+        said = ", ".join(f"{m.start:.1f}-{m.stop:.1f} s {m.score:.2f}" for m in opinion.moments)
+        screen.print(f"  {said}", markup=False, highlight=False)

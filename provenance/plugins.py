@@ -54,6 +54,12 @@ def detector_kinds(name: str) -> frozenset[Kind]:
     return frozenset(kinds) if kinds else frozenset({Kind.IMAGE})
 
 
+def detectors_of(kind: Kind) -> list[str]:
+    """Return the names of the detectors that are asked for a kind of media, sorted."""
+    names = sorted(point.name for point in entry_points(group="assay.detectors"))
+    return [name for name in names if kind in detector_kinds(name)]
+
+
 def open_detector(name: str, home: Path, clock: Callable[[], float]) -> Detector | TimedDetector:
     """Open a detector by name, with a workspace's own models.
 

@@ -73,7 +73,7 @@ class FilmPanel:
             Opinion(name, card.version, Answered.OK, logit=float(said[name].mean()))
             for name, card in ((CHANGES_MODEL, self.follower.card), (MODEL, self.voter.card))
         )
-        weights = np.array([self.fusion.weights[name] for name in said], np.float64)
+        weights = np.array([self.fusion.weights.get(name, 0.0) for name in said], np.float64)
         fused = self.fusion.intercept + weights @ np.stack(list(said.values()))
         return self._fused(found.bursts, fused, parts, conditions, start)
 
