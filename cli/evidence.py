@@ -274,7 +274,7 @@ def _make_again(folder: Path, home: Path, replay: dict[str, Any]) -> Report:
 
 def _replaying(replay: dict[str, Any]) -> type[Workspace]:
     """Return a workspace whose own keys' readings, and own models' opinions, are those that were recorded."""
-    from assay.provenance.protocols import Detector, Watermark
+    from assay.provenance.protocols import Detector, TimedDetector, Watermark
     from assay.provenance.testimony import RecordedDetector, RecordedReader
     from assay.provenance.workspace import Workspace
 
@@ -286,7 +286,7 @@ def _replaying(replay: dict[str, Any]) -> type[Workspace]:
                 return super().mark_readers()
             return [RecordedReader(record) for record in marks]
 
-        def detector(self, name: str) -> Detector:
+        def detector(self, name: str) -> Detector | TimedDetector:
             if detectors is None or name not in detectors:
                 return super().detector(name)
             return RecordedDetector(name, detectors[name])

@@ -27,6 +27,7 @@ from assay.provenance.errors import UsageError
 from assay.provenance.evidence import Status
 from assay.provenance.media import Kind, Media
 from assay.provenance.opinion import Answered
+from assay.provenance.plugins import OURS, load_plugin
 from assay.provenance.subject import Subject
 
 RATE = 16_000
@@ -247,6 +248,11 @@ def test_only_sounds_are_asked_about_and_pictures_are_not(detector, tmp_path):
         evidence = checks[1](subject, ())
     assert evidence.status is Status.ABSENT
     assert "two seconds" in evidence.summary
+
+
+def test_what_is_known_of_shipped_detectors_is_what_they_say():
+    for name, kinds in OURS.items():
+        assert getattr(load_plugin("assay.detectors", name), "kinds", frozenset({Kind.IMAGE})) == kinds
 
 
 def test_a_passage_has_one_length_of_vector(detector):
