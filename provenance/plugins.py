@@ -11,7 +11,6 @@ from assay.provenance.errors import ConfigurationError, UsageError
 from assay.provenance.media import Kind
 from assay.provenance.protocols import Detector, KeyedWatermark, TimedDetector, Watermark
 
-
 OURS = {
     "image": frozenset({Kind.IMAGE}),
     "film": frozenset({Kind.VIDEO}),
