@@ -137,12 +137,29 @@ def _told(
     end = min(original.seconds, offset + received.seconds)
     cut = begin > 1 or original.seconds - end > 1
     said = f"seconds {begin:.1f} to {end:.1f} of its {original.seconds:.1f}" if cut else "its whole length"
-    changes = _gaps(agree, times, received.seconds) if same else ()
+    changes = _joined(agree, times, offset, received, original) if same else ()
     likeness_ = float(np.clip(likeness, 0, 1).mean())
     comparison = Comparison(
         round(likeness_, 4), same, round(1 - share, 4), (), said, span=(begin, end), changes=changes
     )
     return share * min(1.0, count / 10), count, comparison
+
+
+def _joined(
+    agree: NDArray[np.bool_], times: NDArray[np.float64], offset: float, received: Trail, original: Trail
+) -> tuple[tuple[float, float], ...]:
+    """Return the stretches without agreement, and what lies before the original's start or after its end."""
+    before = (0.0, round(min(received.seconds, max(0.0, -offset)), 2))
+    after = (round(max(0.0, min(received.seconds, original.seconds - offset)), 2), round(received.seconds, 2))
+    outside = [stretch for stretch in (before, after) if stretch[1] - stretch[0] >= LEAST_GAP]
+    found = sorted([*_gaps(agree, times, received.seconds), *outside])
+    joined: list[tuple[float, float]] = []
+    for start, stop in found:
+        if joined and start - joined[-1][1] < LEAST_GAP:
+            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
+        else:
+            joined.append((start, stop))
+    return tuple(joined)
 
 
 def _gaps(

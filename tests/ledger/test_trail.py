@@ -110,6 +110,16 @@ def test_a_piece_of_a_film_finds_its_place_and_what_was_put_in():
     assert not follow(heard(melody(10, 8)), whole).same
 
 
+def test_what_stands_before_and_after_the_whole_original_is_told():
+    original = seen(40, 1)
+    prints = np.concatenate([seen(10, 2).prints, original.prints, seen(12, 3).prints])
+    received = Trail(Kind.VIDEO, 31.0, prints, np.arange(62) * 0.5)
+    found = follow(received, original)
+    assert found.same
+    assert [list(c) for c in found.changes] == [[0, 5], [pytest.approx(25, abs=0.6), 31]]
+    assert follow(original, original).changes == ()
+
+
 def test_a_piece_of_a_sound_finds_its_place():
     samples = melody(30, 9)
     whole, piece = heard(samples), heard(samples[int(7.77 * 16_000) : int(17.1 * 16_000)] * 0.3)
