@@ -6,7 +6,8 @@ bench/clips_list.csv names every clip by repository, commit and path; nothing of
     python bench/clips.py describe --clips CLIPS --into vectors.npz
     python bench/clips.py train --vectors vectors.npz --models detect/models --made 2026-11-22
     python bench/clips.py score --vectors vectors.npz [--json FILE]
-    python bench/clips.py network --clips CLIPS --steps 200
+    python bench/clips.py squares --clips CLIPS --into squares.npz
+    python bench/clips.py network --vectors squares.npz --steps 200
 """
 
 from __future__ import annotations
@@ -358,14 +359,15 @@ def sources(said: np.ndarray, ratio: np.ndarray, spoke: np.ndarray, held: Clips)
     return table
 
 
-def network(clips: Path, steps: int) -> None:
-    from assay.detect.film.lesson import Drill, taught, weights
-
-    rows = [row for row in listed() if (clips / row["file"]).exists() and not row["file"].endswith(".webp")]
+def squares(clips: Path, into: Path) -> None:
+    """Keep a square of the middle burst of each clip: the network learns in a process that decodes nothing."""
     films, kept = [], []
-    for row in rows:
+    for row in listed():
+        path = clips / row["file"]
+        if not path.exists() or path.suffix == ".webp":
+            continue
         try:
-            with Subject.open(clips / row["file"]) as subject:
+            with Subject.open(path) as subject:
                 found = seen(subject.media(), 1)
         except AssayError:
             continue
@@ -373,32 +375,38 @@ def network(clips: Path, steps: int) -> None:
             top, left = ((n - SIDE) // 2 for n in burst.frames.shape[1:3])
             films.append(burst.frames[:, top : top + SIDE, left : left + SIDE])
             kept.append(row)
-    films = np.stack(films)
-    fake = np.array([row["label"] == "fake" for row in kept])
-    learn = np.array([row["part"] == LEARN for row in kept])
-    source = [row["source"] for row in kept]
-    weight = weights(fake[learn], [s for s, mine in zip(source, learn, strict=True) if mine])
-    model = taught(
-        films[learn],
-        fake[learn],
-        weight,
-        Drill(steps=steps),
-        lambda step, loss: print(step, round(loss, 3)) if step % 20 == 0 else None,
-    )
+    names = {key: [row[key] for row in kept] for key in ("label", "part", "source")}
+    np.savez(into, films=np.stack(films), **names)
 
+
+def network(vectors: Path, steps: int) -> None:
+    """Teach the cnn-lstm what ``squares`` kept, and print its AUC on sources held out."""
     import torch
 
+    from assay.detect.film.lesson import Drill, taught, weights
+
+    with np.load(vectors, allow_pickle=False) as data:
+        films, fake, learn, source = (
+            data["films"],
+            data["label"] == "fake",
+            data["part"] == LEARN,
+            data["source"],
+        )
+    weight = weights(fake[learn], source[learn].tolist())
+    model = taught(
+        films[learn], fake[learn], weight, Drill(steps=steps), lambda step, loss: print(step, round(loss, 3))
+    )
     with torch.no_grad():
         batches = torch.from_numpy(films[~learn]).permute(0, 1, 4, 2, 3).float().div(255).split(16)
         said = torch.cat([model(batch) for batch in batches]).numpy().astype(np.float64)
-    print(f"cnn-lstm after {steps} steps, held, by burst: AUC {area(said, fake[~learn]):.3f}")
+    print(f"cnn-lstm after {steps} steps, held: AUC {area(said, fake[~learn]):.3f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("collect", "describe", "train", "score", "network"))
+    parser.add_argument("what", choices=("collect", "describe", "train", "score", "squares", "network"))
     for name in ("mirrors", "clips", "into", "vectors", "models", "json"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--made", type=dt.date.fromisoformat)
@@ -410,7 +418,8 @@ def main() -> None:
         "describe": lambda: describe(given.clips, given.into, given.bursts),
         "train": lambda: train(given.vectors, given.models, given.made),
         "score": lambda: score(given.vectors, given.json),
-        "network": lambda: network(given.clips, given.steps),
+        "squares": lambda: squares(given.clips, given.into),
+        "network": lambda: network(given.vectors, given.steps),
     }[given.what]()
 
 

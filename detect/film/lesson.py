@@ -144,7 +144,8 @@ def taught(
     model.train()
     for step in range(drill.steps):
         chosen = rng.choice(len(films), drill.batch, p=weight / weight.sum())
-        batch = torch.from_numpy(films[chosen]).permute(0, 1, 4, 2, 3).float() / 255
+        # In any other order of memory the backward pass of torch 2.13 corrupts the heap.
+        batch = torch.from_numpy(np.ascontiguousarray(films[chosen].transpose(0, 1, 4, 2, 3))).float() / 255
         if rng.random() < 0.5:
             batch = batch.flip(4)
         loss = functional.binary_cross_entropy_with_logits(
