@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from assay.provenance.media import Kind
     from assay.provenance.replay import RecordingKeeper, RecordingLog
     from assay.provenance.report import Report
     from assay.provenance.workspace import Workspace
@@ -274,21 +275,23 @@ def _make_again(folder: Path, home: Path, replay: dict[str, Any]) -> Report:
 
 def _replaying(replay: dict[str, Any]) -> type[Workspace]:
     """Return a workspace whose own keys' readings, and own models' opinions, are those that were recorded."""
+    from assay.provenance.plugins import detector_kinds
     from assay.provenance.protocols import Detector, TimedDetector, Watermark
-    from assay.provenance.testimony import RecordedDetector, RecordedReader
+    from assay.provenance.testimony import RecordedDetector, RecordedReader, RecordedTimedDetector
     from assay.provenance.workspace import Workspace
 
     marks, detectors = replay["marks"], replay["detectors"]
 
     class Replaying(Workspace):
-        def mark_readers(self) -> list[Watermark]:
+        def readers(self, kind: Kind) -> list[Watermark]:
             if marks is None:
-                return super().mark_readers()
+                return super().readers(kind)
             return [RecordedReader(record) for record in marks]
 
         def detector(self, name: str) -> Detector | TimedDetector:
             if detectors is None or name not in detectors:
                 return super().detector(name)
-            return RecordedDetector(name, detectors[name])
+            timed = RecordedTimedDetector.kinds & detector_kinds(name)
+            return (RecordedTimedDetector if timed else RecordedDetector)(name, detectors[name])
 
     return Replaying

@@ -15,7 +15,7 @@ from assay.provenance.errors import MalformedError, UsageError
 from assay.provenance.evidence import Evidence
 from assay.provenance.mark import Extent, Frame, Mark, Reading
 from assay.provenance.media import Kind, Media, Picture
-from assay.provenance.opinion import Answered, Calibration, Explanation, Opinion, Region, Spectrum
+from assay.provenance.opinion import Answered, Calibration, Explanation, Moment, Opinion, Region, Spectrum
 
 _T = TypeVar("_T")
 _OWN = frozenset({"scheme", "found", "id", "p_value", "reason", "extent"})
@@ -71,7 +71,7 @@ class RecordedReader:
 
 
 class RecordedDetector:
-    """A detector that says what was said when the report was made. Conforms to ``ExplainingDetector``."""
+    """A detector of pictures that says what was said when the report was made. Conforms to ``ExplainingDetector``."""
 
     def __init__(self, name: str, record: Mapping[str, Any]) -> None:
         self.name = name
@@ -89,6 +89,21 @@ class RecordedDetector:
     def draw(self, picture: Picture, opinion: Opinion) -> bytes:
         """Return nothing: what a picture's parts were tinted with was not recorded."""
         return b""
+
+
+class RecordedTimedDetector:
+    """A detector of films or sounds that says what was said when the report was made. Conforms to ``TimedDetector``."""
+
+    kinds = frozenset({Kind.VIDEO, Kind.AUDIO})
+
+    def __init__(self, name: str, record: Mapping[str, Any]) -> None:
+        self.name = name
+        self.version = str(record.get("version", ""))
+        self._explanation = _restored(_explanation, record)
+
+    def examine_media(self, media: Media) -> Opinion:
+        """Return the recorded opinion."""
+        return self._explanation.opinion
 
 
 def _restored(make: Callable[[Mapping[str, Any]], _T], record: Mapping[str, Any]) -> _T:
@@ -145,6 +160,7 @@ def _opinion(record: Mapping[str, Any]) -> Opinion:
         llr=_number(record["llr"]),
         conditions=dict(record["conditions"]),
         regions=tuple(Region(**region) for region in record["regions"]),
+        moments=tuple(Moment(**moment) for moment in record.get("moments", ())),
         says=tuple(map(str, record["says"])),
         ms=float(record["ms"]),
         parts=tuple(map(_opinion, record["parts"])),

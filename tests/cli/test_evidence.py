@@ -19,6 +19,7 @@ from assay.cli.evidence import Recorder, check_evidence, write_evidence
 from assay.detect.store import SHIPPED
 from assay.provenance.errors import MalformedError
 from assay.provenance.report import Report
+from tests import clips
 
 TOOLS = (
     *(
@@ -191,6 +192,23 @@ def test_marks_under_secret_keys_are_replayed_as_recorded_and_the_keys_stay(desk
     assert secret not in (tmp_path / "own.zip").read_bytes()
     assert secret.hex().encode() not in (tmp_path / "own.zip").read_bytes()
     assert shell(unpacked(tmp_path / "own.zip", tmp_path), tmp_path)[0] == 0
+
+
+def test_what_was_heard_in_a_sound_is_replayed_as_recorded(desk, tmp_path):
+    (desk.workspace.home / "keys/mark.key").write_bytes(bytes(range(1, 33)))
+    (desk.workspace.home / "keys/mark.key").chmod(0o400)
+    (desk.workspace.home / "models").mkdir()
+    shutil.copy(SHIPPED / "panel.json", desk.workspace.home / "models/panel.json")
+    desk.workspace.settings = replace(desk.workspace.settings, mark_keys=("file:keys/mark.key",))
+    plain = desk.path(".flac")
+    plain.write_bytes(clips.recording(8))
+    path = desk.sign(plain)
+    report = bundled(desk, path, tmp_path / "own.zip", ("mark", "detector:speech"))
+    heard = next(e for e in report.evidence if e.check == "mark")
+    assert heard.found is not None and heard.found.found
+    layers, differ = check_evidence(tmp_path / "own.zip")
+    said = {layer.name: layer.state for layer in layers}
+    assert (differ, said["report"], said["marks"], said["models"]) == ([], "ok", "not checked", "not checked")
 
 
 def test_models_of_the_desk_s_own_are_named_and_what_they_said_is_replayed(desk, tmp_path):
