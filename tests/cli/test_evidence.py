@@ -205,7 +205,8 @@ def test_what_was_heard_in_a_sound_is_replayed_as_recorded(desk, tmp_path):
     path = desk.sign(plain)
     report = bundled(desk, path, tmp_path / "own.zip", ("mark", "detector:speech"))
     heard = next(e for e in report.evidence if e.check == "mark")
-    assert heard.found is not None and heard.found.found
+    assert heard.found is not None
+    assert heard.found.found
     layers, differ = check_evidence(tmp_path / "own.zip")
     said = {layer.name: layer.state for layer in layers}
     assert (differ, said["report"], said["marks"], said["models"]) == ([], "ok", "not checked", "not checked")
