@@ -77,11 +77,7 @@ def read_fusion(path: Path, kind: str = "image") -> Fusion:
         with path.open("rb") as file:
             data = file.read(MAX_PANEL_BYTES + 1)
         document = json_object(data[: MAX_PANEL_BYTES + 1], "the panel")
-        if (
-            len(data) > MAX_PANEL_BYTES
-            or document.pop("type") != PANEL_TYPE
-            or document.pop("kind") != kind
-        ):
+        if len(data) > MAX_PANEL_BYTES or document.pop("type") != PANEL_TYPE or document.pop("kind") != kind:
             raise ValueError(f"not a panel of version 1 for {kind}")
         return _fusion(document)
     except (OSError, InputError, ValueError, TypeError, KeyError, AttributeError) as error:

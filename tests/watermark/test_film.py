@@ -222,3 +222,23 @@ def test_a_malformed_identifier_is_refused_at_once(scheme: FilmMark, film: Media
         scheme.embed(film, "not an identifier")
     with pytest.raises(UsageError):
         FilmMark([b"short"])
+
+
+def test_of_a_long_film_a_part_of_each_minute_is_listened_to(scheme, photo):
+    marked = scheme.embed(panned(photo("coffee.png"), 24), ID)
+    frames = frames_of(marked)
+
+    def source(start: Fraction, stop: Fraction | None) -> Iterator[tuple[Fraction, np.ndarray]]:
+        for number in range(int(start * RATE), int((stop or 660) * RATE)):
+            asked.append(number)
+            yield Fraction(number, RATE), frames[number % len(frames)]
+
+    asked: list[int] = []
+    long = Media(Kind.VIDEO, source, Fraction(RATE), Fraction(660), frames[0].shape)
+    reading = scheme.read(long)
+    assert reading.mark is not None
+    assert reading.mark.id == ID
+    assert len(asked) < 660 * RATE / 4
+    heard = (reading.details or {})["heard"]
+    assert [round(start) for start, _ in heard] == list(range(0, 660, 60))
+    assert all(stop - start < 13 for start, stop in heard)

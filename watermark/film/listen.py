@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
-from assay.provenance.media import Media
+from assay.provenance.media import Media, Timed
 from assay.watermark.film.follow import Look
 from assay.watermark.film.voice import SIDE
 from assay.watermark.hallmark.canvas import Plane, canonical_shape, luma, resampled
@@ -20,6 +21,10 @@ SLOTS = 4
 """Slots heard together."""
 FRAMES = 6
 """Most frames of a slot that are listened to."""
+LONG = 600
+"""Seconds of a film from which on a part of each minute is listened to; the reading says which."""
+EVERY, PASSAGE = 60, 12
+"""Seconds from one such part to the next, and of each."""
 LEAST_SIDE = 48
 """Fewest pixels of a frame's shorter side in which anything is looked for."""
 
@@ -52,7 +57,7 @@ def glances(media: Media) -> Iterator[Glance]:
     current: Glance | None = None
     before = step = 0.0
     taken, size = -1, (0, 0)
-    for at, pixels in media.timed():
+    for at, pixels in _passing(media):
         time = float(at)
         if min(pixels.shape[:2]) < LEAST_SIDE:
             break
@@ -68,3 +73,13 @@ def glances(media: Media) -> Iterator[Glance]:
             current.planes[place // FRAMES].append(luma(pixels, canonical_shape(size[0], size[1], SIDE)))
     if current is not None:
         yield current
+
+
+def _passing(media: Media) -> Iterator[Timed]:
+    """Yield the frames to choose from, of a whole long film those of its passages."""
+    whole = media.start == 0 and media.stop is None
+    if not whole or media.seconds is None or media.seconds <= LONG:
+        yield from media.timed()
+        return
+    for start in range(0, math.ceil(media.seconds), EVERY):
+        yield from media.part(Fraction(start), Fraction(start + PASSAGE)).timed()
