@@ -8,7 +8,7 @@ ROOMS  := provenance watermark detect ledger cli
 
 .PHONY: demo test lint dev bench clean
 
-demo: $(VENV)/core           ## sign a real photo, lose its credentials, get the truth back
+demo: $(VENV)/core           ## sign a photo, a film and a recording, lose their credentials, get the truth back
 	$(BIN)/assay demo --out assay-demo
 
 test: $(VENV)/test $(VENV)/node   ## the whole test suite
