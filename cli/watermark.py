@@ -162,6 +162,8 @@ def read(
                 reading: Reading = (
                     marks.read(media)[0] if known else first_found(opened[media.kind], media, locate=True)[1]
                 )
+        except UsageError:  # of the call, not of this file
+            raise
         except AssayError as error:
             say(error)
             codes.add(error.exit_code)
