@@ -149,7 +149,7 @@ def test_the_network_learns_films_that_flicker():
         films.astype(np.uint8),
         fake,
         np.ones(24),
-        Drill(steps=80, batch=16, width=4, hidden=8, rate=1e-2),
+        Drill(steps=160, batch=16, width=4, hidden=8, rate=1e-2),
         lambda _, v: losses.append(v),
     )
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])

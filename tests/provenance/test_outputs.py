@@ -82,7 +82,8 @@ def test_cards_panels_and_what_is_printed_keep_their_schemas():
     models = ROOT / "detect/models"
     for card in models.glob("*/card.json"):
         schema("card").validate(json.loads(card.read_text("utf-8")))
-    schema("panel").validate(json.loads((models / "panel.json").read_text("utf-8")))
+    for panel in (models / "panel.json", models / "film.json", models / "speech/panel.json"):
+        schema("panel").validate(json.loads(panel.read_text("utf-8")))
 
 
 def test_a_leaf_keeps_its_schema(desk):

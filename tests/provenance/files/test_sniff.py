@@ -96,7 +96,7 @@ def test_empty_and_large_files_are_refused_before_reading(tmp_path):
     with pytest.raises(MalformedError, match="is empty"):
         open_asset(empty)
     with large.open("wb") as stream:
-        stream.truncate(3 << 30)
+        stream.truncate(9 << 30)
     with pytest.raises(LimitError, match="file_bytes"):
         open_asset(large)
     with pytest.raises(LimitError):
