@@ -70,13 +70,17 @@ class RecordedReader:
         return self._reading
 
 
-class RecordedDetector:
-    """A detector of pictures that says what was said when the report was made. Conforms to ``ExplainingDetector``."""
+class _Recorded:
+    """What a detector said when the report was made."""
 
     def __init__(self, name: str, record: Mapping[str, Any]) -> None:
         self.name = name
         self.version = str(record.get("version", ""))
         self._explanation = _restored(_explanation, record)
+
+
+class RecordedDetector(_Recorded):
+    """A detector of pictures that says what was said when the report was made. Conforms to ``ExplainingDetector``."""
 
     def examine(self, picture: Picture) -> Opinion:
         """Return the recorded opinion."""
@@ -91,15 +95,10 @@ class RecordedDetector:
         return b""
 
 
-class RecordedTimedDetector:
+class RecordedTimedDetector(_Recorded):
     """A detector of films or sounds that says what was said when the report was made. Conforms to ``TimedDetector``."""
 
     kinds = frozenset({Kind.VIDEO, Kind.AUDIO})
-
-    def __init__(self, name: str, record: Mapping[str, Any]) -> None:
-        self.name = name
-        self.version = str(record.get("version", ""))
-        self._explanation = _restored(_explanation, record)
 
     def examine_media(self, media: Media) -> Opinion:
         """Return the recorded opinion."""

@@ -265,12 +265,17 @@ def text_chunk_added_after_signing(desk: Desk) -> Path:
 # ---------------------------------------------------------------------------------- the boxes of a history
 
 
+def _assertion(manifest: Box, label: bytes) -> tuple[Box, Box]:
+    """Return the store of a manifest's assertions and the first of them whose label begins so."""
+    held = manifest.child(b"c2pa.assertions")
+    return held, next(b for b in held.inside if b.label.startswith(label))
+
+
 @attack(CONFLICT, rule="hash-mismatch")
 def needed_assertion_removed(desk: Desk) -> Path:
     """The action that says how it was made is taken out, and its place is filled."""
     carrier, root, manifest = _opened(desk.sign(desk.picture(), ledger=False))
-    held = manifest.child(b"c2pa.assertions")
-    gone = next(b for b in held.inside if b.label.startswith(b"c2pa.actions"))
+    held, gone = _assertion(manifest, b"c2pa.actions")
     held.inside.remove(gone)
     _pad(manifest, len(gone.to_bytes()))
     return desk.file(carrier.with_store(root.to_bytes()))
@@ -285,8 +290,7 @@ def needed_assertion_removed(desk: Desk) -> Path:
 def needed_assertion_emptied_as_if_redacted(desk: Desk) -> Path:
     """Zeros stand where the action stood, as a redaction leaves them, and nobody signed that."""
     carrier, root, manifest = _opened(desk.sign(desk.picture(), ledger=False))
-    held = manifest.child(b"c2pa.assertions")
-    gone = next(b for b in held.inside if b.label.startswith(b"c2pa.actions"))
+    _, gone = _assertion(manifest, b"c2pa.actions")
     gone.inside[1].content = bytes(len(gone.inside[1].content))
     return desk.file(carrier.with_store(root.to_bytes()))
 
@@ -299,8 +303,7 @@ def needed_assertion_emptied_as_if_redacted(desk: Desk) -> Path:
 )
 def hash_of_the_file_left_out_of_the_store(desk: Desk) -> Path:
     carrier, root, manifest = _opened(desk.sign(desk.picture(), ledger=False))
-    held = manifest.child(b"c2pa.assertions")
-    gone = next(b for b in held.inside if b.label.startswith(b"c2pa.hash"))
+    held, gone = _assertion(manifest, b"c2pa.hash")
     held.inside.remove(gone)
     _pad(manifest, len(gone.to_bytes()))
     return desk.file(carrier.with_store(root.to_bytes()))
