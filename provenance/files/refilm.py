@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, BinaryIO
 
@@ -105,18 +105,39 @@ def carried(source: Any, sink: Any, own: Any, notes: list[str]) -> dict[int, Any
     return streams
 
 
+def rewritten(
+    own: BinaryIO,
+    reel: Reel,
+    kind: Kind,
+    container: str,
+    limits: Limits,
+    target: BinaryIO,
+    notes: list[str],
+    encode: Callable[[Any, Any], Iterator[Any]],
+) -> Answer:
+    """Write a container again, its first stream of a kind encoded anew, all else carried over; in a child.
+
+    ``container`` is the name of what is written. ``encode(sink, stream)`` adds the new stream at once and returns its
+    packets; ``notes`` gets what could not be kept.
+    """
+    with opened(own, reel.media_type, limits) as source, translated():
+        stream = first(source, kind)
+        with av().open(target, "w", format=container, options=sink_options(source)) as sink:
+            copy_tags(source, sink)
+            made = encode(sink, stream)
+            weave(source, carried(source, sink, stream, notes), sink, made)
+    target.flush()  # this child ends without closing anything
+    return Answer({"notes": notes})
+
+
 def _write(own: BinaryIO, blocks: Iterator[Timed], reel: Reel, limits: Limits, target: BinaryIO) -> Answer:
     pictures = reel.pictures
     notes = ["pictures that were shown turned are now stored upright"] if pictures and pictures.turn else []
-    with opened(own, reel.media_type, limits) as source, translated():
-        stream = first(source, Kind.VIDEO)
-        with av().open(target, "w", format=FORMATS[reel.media_type], options=sink_options(source)) as sink:
-            copy_tags(source, sink)
-            video = _encoder(sink, stream, reel)
-            others = carried(source, sink, stream, notes)
-            weave(source, others, sink, _encoded(stream, video, blocks))
-    target.flush()  # this child ends without closing anything
-    return Answer({"notes": notes})
+
+    def encode(sink: Any, stream: Any) -> Iterator[Any]:
+        return _encoded(stream, _encoder(sink, stream, reel), blocks)
+
+    return rewritten(own, reel, Kind.VIDEO, FORMATS[reel.media_type], limits, target, notes, encode)
 
 
 def _encoder(sink: Any, stream: Any, reel: Reel) -> Any:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from assay.provenance.errors import MalformedError, UnsupportedError
 from assay.provenance.files.feed import push
-from assay.provenance.files.reel import Reel, av, first, opened, translated
-from assay.provenance.files.refilm import carried, copy_tags, sink_options, weave
+from assay.provenance.files.reel import Reel, av
+from assay.provenance.files.refilm import rewritten
 from assay.provenance.files.worker import Answer
 from assay.provenance.limits import Limits
 from assay.provenance.media import Kind, Media, Timed
@@ -64,16 +64,10 @@ def resound(
 
 
 def _write(own: BinaryIO, blocks: Iterator[Timed], reel: Reel, limits: Limits, target: BinaryIO) -> Answer:
-    notes: list[str] = []
-    with opened(own, reel.media_type, limits) as source, translated():
-        stream = first(source, Kind.AUDIO)
-        with av().open(target, "w", format=FORMATS[reel.media_type], options=sink_options(source)) as sink:
-            copy_tags(source, sink)
-            audio = _encoder(sink, stream, reel)
-            others = carried(source, sink, stream, notes)
-            weave(source, others, sink, _encoded(audio, blocks, reel))
-    target.flush()  # this child ends without closing anything
-    return Answer({"notes": notes})
+    def encode(sink: Any, stream: Any) -> Iterator[Any]:
+        return _encoded(_encoder(sink, stream, reel), blocks, reel)
+
+    return rewritten(own, reel, Kind.AUDIO, FORMATS[reel.media_type], limits, target, [], encode)
 
 
 def _encoder(sink: Any, stream: Any, reel: Reel) -> Any:

@@ -97,3 +97,19 @@ def png_header():
 @pytest.fixture(scope="session")
 def xmp():
     return XMP
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Write bytes to a file and open it: children read from a descriptor."""
+    opened = []
+
+    def keep(data, name="clip"):
+        path = tmp_path / name
+        path.write_bytes(data)
+        opened.append(path.open("rb"))
+        return opened[-1]
+
+    yield keep
+    for stream in opened:
+        stream.close()

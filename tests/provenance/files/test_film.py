@@ -22,22 +22,6 @@ from tests import clips
 pytest.importorskip("av")
 
 
-@pytest.fixture
-def kept(tmp_path):
-    """Write bytes to a file and open it: children read from a descriptor."""
-    opened = []
-
-    def keep(data, name="clip"):
-        path = tmp_path / name
-        path.write_bytes(data)
-        opened.append(path.open("rb"))
-        return opened[-1]
-
-    yield keep
-    for stream in opened:
-        stream.close()
-
-
 def media(stream, media_type="video/mp4", limits=DEFAULT_LIMITS):
     return film(stream, probe(stream, media_type, limits), limits)
 

@@ -19,21 +19,6 @@ from tests import clips
 pytest.importorskip("av")
 
 
-@pytest.fixture
-def kept(tmp_path):
-    opened = []
-
-    def keep(data, name="sound"):
-        path = tmp_path / name
-        path.write_bytes(data)
-        opened.append(path.open("rb"))
-        return opened[-1]
-
-    yield keep
-    for stream in opened:
-        stream.close()
-
-
 def media(stream, media_type="audio/flac", limits=DEFAULT_LIMITS):
     return sound(stream, probe(stream, media_type, limits), limits)
 
